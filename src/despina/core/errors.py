@@ -1,0 +1,135 @@
+"""Everything that can go wrong, in the domain's words. Nothing here knows of HTTP; ``api/errors.py`` maps each class to its answer.
+
+::
+
+    DespinaError
+    ├── RequestError                 the caller's fault, found while reading the request
+    │   ├── MalformedRequest         not JSON, not an object, a member of the wrong JSON type
+    │   ├── RequestTooLarge          more bytes than the settings allow
+    │   ├── RequestTooSlow           the body did not arrive in time
+    │   ├── MissingMember            a required member is absent or empty
+    │   ├── OutOfRange               a number outside its documented range
+    │   ├── UnreadableParameter      a parameter's text cannot be read as its type
+    │   ├── InvalidId                an id breaks the id rule
+    │   ├── InvalidInstanceType      an instance type AWS would not know
+    │   ├── InvalidLocation          an S3 location that is malformed or cannot be read
+    │   ├── InvalidArgument          a value outside its vocabulary or form
+    │   ├── ConflictingArguments     arguments that may not stand together
+    │   └── NotOffered               a part this deployment does not offer, or has switched off
+    ├── IdTaken                      another job of the kind has this id
+    ├── JobNotFound                  no job of the kind has this id
+    ├── JobEnded                     the job to be stopped has completed or failed
+    ├── BaseJobMissing               a job that the new one builds on does not exist
+    ├── BaseJobNotCompleted          … or has not completed
+    ├── TooManyRequests              more than the settings allow; carries the seconds to wait
+    ├── LeaseLost                    another reconciler holds the job, or its wish has changed
+    ├── ArtifactError                a file or bucket could not be read or written
+    ├── StoreError                   the job store cannot be opened or is of an unknown version
+    └── WorkFailed                   a run's input is wrong; the text becomes the job's ``failureReason``
+"""
+
+
+class DespinaError(Exception):
+    """The root of all errors that Despina raises on purpose. ``str(error)`` is a sentence for the user."""
+
+
+class RequestError(DespinaError):
+    """The request itself is at fault."""
+
+
+class MalformedRequest(RequestError):
+    """The body is not JSON, not an object, or a member has the wrong JSON type."""
+
+
+class RequestTooLarge(RequestError):
+    """The body is larger than the settings allow."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Request size exceeds max allowed value of {limit} bytes.")
+
+
+class RequestTooSlow(RequestError):
+    """The body did not arrive within the time the settings allow."""
+
+
+class MissingMember(RequestError):
+    """A required member is missing or empty."""
+
+
+class OutOfRange(RequestError):
+    """A number lies outside its documented range."""
+
+
+class UnreadableParameter(RequestError):
+    """A parameter's text cannot be read as a value of its type."""
+
+
+class InvalidId(RequestError):
+    """An id breaks the id rule (1-48 letters, digits or hyphens)."""
+
+
+class InvalidInstanceType(RequestError):
+    """An instance type that is not of the form ``ml.family.size``."""
+
+
+class InvalidLocation(RequestError):
+    """A location that is malformed, cannot be read, or is not served here."""
+
+
+class InvalidArgument(RequestError):
+    """A value outside its vocabulary or form."""
+
+
+class ConflictingArguments(RequestError):
+    """Arguments that may not stand together."""
+
+
+class NotOffered(RequestError):
+    """A part of the API that this deployment does not offer or has switched off."""
+
+
+class IdTaken(DespinaError):
+    """Another job of the same kind has this id."""
+
+
+class JobNotFound(DespinaError):
+    """No job of this kind has this id."""
+
+
+class JobEnded(DespinaError):
+    """The job to be stopped has already completed or failed."""
+
+
+class BaseJobMissing(DespinaError):
+    """A job that the new one builds on does not exist."""
+
+
+class BaseJobNotCompleted(DespinaError):
+    """A job that the new one builds on has not completed."""
+
+
+class TooManyRequests(DespinaError):
+    """More requests or jobs than the settings allow.
+
+    ``retry_after`` is the time in seconds after which another attempt has a chance.
+    """
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LeaseLost(DespinaError):
+    """The lease under which a job was to be written is no longer held."""
+
+
+class ArtifactError(DespinaError):
+    """An artefact location could not be read, written or deleted."""
+
+
+class StoreError(DespinaError):
+    """A job store cannot be opened, or was written by a version that this one does not know."""
+
+
+class WorkFailed(DespinaError):
+    """The work cannot be done with this input. The text becomes the job's ``failureReason``."""

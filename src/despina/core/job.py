@@ -1,0 +1,222 @@
+"""A job is data: ``Job`` holds ``Step``s, the resources that the API shows, and a step holds ``Run``s, the programs that work.
+
+All times are whole milliseconds since 1970-01-01T00:00:00Z, as on the wire. Everything is frozen; ``msgspec.structs.replace``
+makes changed copies.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from despina.core.frozen import Frozen
+from despina.core.requests import StartDataProcessing, StartModelTraining
+
+ParameterValue = bool | int | float | str | list[int]
+"""A hyperparameter's value; lists are fanouts (neighbours sampled, one number a layer)."""
+
+
+class JobKind(StrEnum):
+    """The kinds of job, spelled as in the API's paths. Ids are unique within a kind, not across kinds."""
+
+    DATA_PROCESSING = "dataprocessing"
+    MODEL_TRAINING = "modeltraining"
+
+
+class Status(StrEnum):
+    """The status of a job or step, exactly as on the wire. There is no queued status: clients take anything else for the end."""
+
+    IN_PROGRESS = "InProgress"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether this status never changes again."""
+        return self in {Status.STOPPED, Status.COMPLETED, Status.FAILED}
+
+
+class RunState(StrEnum):
+    """The state of a run, as recorded in the job and as observed by an engine."""
+
+    PENDING = "pending"
+    """Recorded, perhaps submitted, not started: it waits for cores or memory."""
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """The program said so itself, or ended with an error. It would do so again: not retried."""
+    STOPPED = "stopped"
+    """Ended by ``Engine.stop``."""
+    LOST = "lost"
+    """It ended and left no word (killed, out of memory, machine restarted): retried a bounded number of times."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the run may still do something."""
+        return self in {RunState.PENDING, RunState.RUNNING}
+
+
+class StepName(StrEnum):
+    """The resources of a job that the API shows, by their wire names."""
+
+    PROCESSING = "processingJob"
+    TUNING = "hpoJob"
+
+
+class RunKind(StrEnum):
+    """What a run does in its job."""
+
+    PROCESS = "process"
+    STRATEGY = "strategy"
+    TRIAL = "trial"
+    TRANSFORM = "transform"
+
+
+class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
+    """Turn the export at ``input`` into a processed graph at ``output`` (both locations)."""
+
+    input: str
+    output: str
+    config_file_name: str
+    model_type: str | None = None
+
+
+class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
+    """Read the hyperparameter file at ``processed`` and lay down the tuning strategy for ``trials`` trials."""
+
+    processed: str
+    trials: int
+
+
+class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
+    """Train one model on the graph at ``processed`` and write it to ``output``.
+
+    ``parameters`` is None until the tuner has filled it in, which happens before the run is recorded.
+    """
+
+    processed: str
+    output: str
+    parameters: dict[str, ParameterValue] | None = None
+
+
+class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
+    """Compute the artefacts of the model at ``model`` for the graph at ``processed`` and write them to ``output``."""
+
+    processed: str
+    model: str
+    output: str
+
+
+Work = ProcessWork | StrategyWork | TrainWork | TransformWork
+
+
+class RunSpec(Frozen, frozen=True, kw_only=True):
+    """What an engine is given, and what the program finds in ``spec.json``."""
+
+    run_id: str
+    work: Work
+    share: int = 1
+    """The run may use ``1 / share`` of the machine's cores, one at least (sibling trials share a machine)."""
+    memory_mib: int = 512
+    """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
+
+
+class Progress(Frozen, frozen=True, kw_only=True):
+    """One line of a program's standard output: how far it has come. The latest one is shown."""
+
+    at: int
+    """When the line was written (ms)."""
+    step: int
+    of: int
+    unit: str
+    """What is counted: ``epoch``, ``row``, ``file``."""
+    metric: str | None = None
+    value: float | None = None
+    best: float | None = None
+    """The best ``value`` so far."""
+
+
+class Observation(Frozen, frozen=True, kw_only=True):
+    """What an engine knows of a run. ``state`` None: the engine was never given this run."""
+
+    state: RunState | None
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    failure_reason: str | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class Run(Frozen, frozen=True, kw_only=True):
+    """One execution of a program. ``id`` is ours, so that submitting twice is once."""
+
+    id: str
+    kind: RunKind
+    number: int = 0
+    """The trial's number, from 0; 0 for all other kinds."""
+    attempt: int = 1
+    name: str = ""
+    """The AWS-shaped name of a trial (a SageMaker training job)."""
+    spec: RunSpec
+    state: RunState = RunState.PENDING
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    failure_reason: str | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class Step(Frozen, frozen=True, kw_only=True):
+    """A resource that the API shows: the processing job or the tuning job."""
+
+    name: StepName
+    resource_name: str
+    status: Status = Status.IN_PROGRESS
+    output_location: str | None = None
+    failure_reason: str | None = None
+    runs: tuple[Run, ...] = ()
+
+
+class Model(Frozen, frozen=True, kw_only=True):
+    """An entry of ``mlModels``: the packaged best model. ``trial`` is the name of the trial it came from."""
+
+    name: str
+    trial: str
+
+
+class Job(Frozen, frozen=True, kw_only=True):
+    """A data-processing or model-training job: the request, the wish to stop it, and the facts so far."""
+
+    kind: JobKind
+    id: str
+    created_at: int
+    request: StartDataProcessing | StartModelTraining
+    prefix: str
+    """The location that belongs to this job alone; everything it writes lies below, and ``clean`` deletes nothing else."""
+    input: str
+    """Where the job's input lies: the export, or the output of the data-processing job it builds on."""
+    memory_mib: int = 512
+    """Estimated from the input's size when the job was started."""
+    status: Status = Status.IN_PROGRESS
+    stop_requested: bool = False
+    clean: bool = False
+    swept: bool = False
+    """Whether the artefacts have been deleted, as ``clean`` asks."""
+    failure_reason: str | None = None
+    """Set as soon as the job cannot complete any more; the status follows when its runs are dead."""
+    notes: tuple[str, ...] = ()
+    """What the user should know and the API has no member for (shown with ``details=true``)."""
+    steps: tuple[Step, ...] = ()
+    models: tuple[Model, ...] = ()
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs of all steps, in the order of their steps."""
+        return tuple(run for step in self.steps for run in step.runs)
+
+    @property
+    def shown_status(self) -> Status:
+        """The status as the API shows it: a job that is to be stopped and has not ended yet is ``Stopping``."""
+        if self.stop_requested and not self.status.is_terminal:
+            return Status.STOPPING
+        return self.status

@@ -1,0 +1,74 @@
+"""AWS-shaped names and ARNs of jobs, trials and models.
+
+The forms are those seen in real answers (``docs/design/0003-names.md``); clients treat them as opaque.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+
+from despina.core.frozen import Frozen
+
+
+class Cluster(Frozen, frozen=True, kw_only=True):
+    """Where the ARNs say that things are: nothing else depends on it."""
+
+    region: str = "us-east-1"
+    account_id: str = "123456789012"
+    resource_id: str = "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+    def arn(self, resource: str, name: str) -> str:
+        """The ARN of a SageMaker resource, as in ``arn:aws:sagemaker:us-east-1:123456789012:processing-job/name``."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:{resource}/{name}"
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _stamp(ms: int, salt: str) -> str:
+    # Real names end in the fraction of the second in ticks of 100 ns. Ours has milliseconds only: the digits below
+    # come from the salt, so that two jobs of one millisecond differ.
+    ticks = (ms % 1000) * 10_000 + int(_hex(salt, 8), 16) % 10_000
+    return f"{_time(ms):%Y-%m-%d-%H-%M}-{ticks}"
+
+
+def _hex(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _letters(text: str, length: int) -> str:
+    return "".join(chr(ord("a") + int(digit, 16)) for digit in _hex(text, length))
+
+
+def _start(job_id: str, length: int) -> str:
+    return job_id.lstrip("-")[:length].rstrip("-") or "job"
+
+
+def processing_job(job_id: str, ms: int, salt: str) -> str:
+    """The name of a data-processing job's resource: ``link-pre-preloading-2023-05-24-11-44-390000``."""
+    return f"{_start(job_id, 8)}-preloading-{_stamp(ms, salt)}"
+
+
+def training_prefix(job_id: str, salt: str) -> str:
+    """What the names of a training job's resources begin with: six characters of the id and two letters, ``node-cjx``."""
+    return f"{_start(job_id, 6)}{_letters(salt, 2)}"
+
+
+def autotrainer(prefix: str, ms: int, salt: str) -> str:
+    """The name of a training job's processing job: ``node-cjx-autotrainer-2021-12-01-13-27-2000000``."""
+    return f"{prefix}-autotrainer-{_stamp(ms, salt)}"
+
+
+def tuning_job(prefix: str, ms: int) -> str:
+    """The name of a tuning job, 32 characters at most: ``node-cjx-neptune-ml-211201-1331``."""
+    return f"{prefix}-neptune-ml-{_time(ms):%y%m%d-%H%M}"
+
+
+def trial(tuning: str, number: int, run_id: str) -> str:
+    """The name of trial ``number`` (from 0): ``node-cjx-neptune-ml-211201-1331-001-2da81fb7``."""
+    return f"{tuning}-{number + 1:03d}-{_hex(run_id, 8)}"
+
+
+def model(trial_name: str) -> str:
+    """The name of the model packaged from a trial."""
+    return f"{trial_name}-cpu"

@@ -1,0 +1,183 @@
+"""The ports: what the control plane asks of stores, engines, artefact stores and the clock. Every implementation of a port passes
+one contract suite (``tests/contract``)."""
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Protocol
+
+from despina.core.frozen import Frozen
+from despina.core.job import Job, JobKind, Observation, RunSpec, Status
+from despina.core.location import Location
+
+
+class Lease(Frozen, frozen=True, kw_only=True):
+    """The right to write one job until ``expires_at`` (ms). ``token`` grows with each grant: a stale holder's write is refused."""
+
+    kind: JobKind
+    id: str
+    token: int
+    expires_at: int
+
+
+class Claim(Frozen, frozen=True, kw_only=True):
+    """A leased job, as it was when the lease was granted."""
+
+    lease: Lease
+    job: Job
+
+
+class ListQuery(Frozen, frozen=True, kw_only=True):
+    """What a list call asks for. Filters that are None do not filter."""
+
+    kind: JobKind
+    limit: int = 10
+    statuses: tuple[Status, ...] | None = None
+    """Shown statuses (a job that is being stopped counts as ``Stopping``)."""
+    name_contains: str | None = None
+    """A part of the id; upper and lower case are the same."""
+    created_after: int | None = None
+    """Exclusive, ms."""
+    created_before: int | None = None
+    """Exclusive, ms."""
+    after: str | None = None
+    """``Page.next`` of the page before."""
+
+
+class Page(Frozen, frozen=True, kw_only=True):
+    """One page of ids, newest first; ``next`` is None on the last page."""
+
+    ids: tuple[str, ...]
+    next: str | None = None
+
+
+class JobStore(Protocol):
+    """Keeps jobs. A call that has returned is durable; calls from several threads and processes are serialised by the store."""
+
+    def create(self, job: Job, *, invocation: str | None, max_active: int) -> Job:
+        """Record a new job and make it due at once.
+
+        A start that repeats an ``invocation`` id already seen for this kind returns the job it made the first time.
+
+        Raises:
+            IdTaken: another invocation made a job of this kind and id.
+            TooManyRequests: ``max_active`` jobs (of all kinds) have not ended yet; counted in the same transaction.
+        """
+        ...
+
+    def get(self, kind: JobKind, job_id: str) -> Job | None:
+        """The job as last written, or None. ``stop_requested`` and ``clean`` include wishes that arrived since."""
+        ...
+
+    def list_ids(self, query: ListQuery) -> Page:
+        """The ids of the jobs that pass the filters, newest first.
+
+        Raises:
+            UnreadableParameter: ``query.after`` is not a position that this store gave out.
+        """
+        ...
+
+    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
+        """Record the wish to stop the job; the job as it is then, or None when there is none.
+
+        Completed and failed jobs are left as they are. A new wish (a first stop, a first ``clean``, also of a stopped job that
+        was not swept) makes the job due at ``now`` and ends the lease of whoever holds it, whose next write is then refused:
+        a completion computed before the wish cannot be written after it. A wish that is already recorded changes nothing.
+        """
+        ...
+
+    def claim(self, *, now: int, until: int, key: tuple[JobKind, str] | None = None) -> Claim | None:
+        """Lease the due job that has been due longest (or the one of ``key``, if it is due or was never due for later), or None.
+
+        A job under an unexpired lease is never given.
+        """
+        ...
+
+    def renew(self, lease: Lease, *, until: int) -> Lease:
+        """Prolong a lease. Raises LeaseLost."""
+        ...
+
+    def write(self, lease: Lease, job: Job) -> None:
+        """Replace the job's record. Wishes (``stop_requested``, ``clean``) are the API's and not written. Raises LeaseLost."""
+        ...
+
+    def release(self, lease: Lease, *, due_at: int | None) -> None:
+        """Give the lease back; the job is due again at ``due_at``, or never (None). A lease already lost is not an error."""
+        ...
+
+    def next_due(self) -> int | None:
+        """The time at which the next job can be claimed: the least due time, or the end of a lease if that is later."""
+        ...
+
+    def count(self, kind: JobKind) -> dict[Status, int]:
+        """How many jobs of the kind have which shown status."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections. The store is not used afterwards."""
+        ...
+
+
+class Engine(Protocol):
+    """Runs programs. Run ids are the caller's; every verb may be repeated."""
+
+    def submit(self, spec: RunSpec) -> None:
+        """Take a run. A run already known (also one stopped before it was submitted) is not started a second time."""
+        ...
+
+    def observe(self, run_id: str) -> Observation:
+        """What is known of the run. Never waits."""
+        ...
+
+    def stop(self, run_id: str) -> None:
+        """End the run and every process it started, SIGTERM first. Returns at once; ``observe`` tells when it is over.
+
+        A run not yet known is marked stopped, so that a submit that arrives later starts nothing.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the runs without ending them: another engine on the same folder finds them again."""
+        ...
+
+
+class RunLogs(Protocol):
+    """Reads what a run wrote to its log."""
+
+    def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
+        """At most ``limit`` bytes of whole lines from ``offset`` on, and the offset after them."""
+        ...
+
+
+class Entry(Frozen, frozen=True, kw_only=True):
+    """A file in an artefact store. ``path`` is relative to the location listed."""
+
+    path: str
+    size: int
+
+
+class ArtifactStore(Protocol):
+    """Files and buckets behind four verbs. All raise ArtifactError with a sentence that names the location."""
+
+    def get(self, location: Location) -> PurePath:
+        """A local folder or file with the content at ``location``; it is only to be read."""
+        ...
+
+    def put(self, folder: PurePath, location: Location) -> None:
+        """Copy all files below ``folder`` to ``location``. Each file appears whole or not at all."""
+        ...
+
+    def list(self, location: Location) -> Iterator[Entry]:
+        """The files below ``location`` in the order of their paths; none if it does not exist."""
+        ...
+
+    def delete(self, location: Location) -> int:
+        """Delete every file below ``location`` and nothing else, links as links; how many there were."""
+        ...
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        ...
