@@ -1,0 +1,163 @@
+"""The state machine of a job: ``advance(job, seen) -> (job, commands)``, pure and total.
+
+The rules, each with a property test (``tests/property/test_lifecycle.py``):
+
+- a terminal status never changes, and nothing is commanded any more;
+- stop wins over progress and over failure: a job that is to be stopped ends as ``Stopped``, when its last run is dead;
+- a run is recorded before it is submitted, so a recorded run that the engine does not know is submitted (again);
+- a job never has more live trials than it may run at once, and never more trials than it asked for;
+- a run that is lost is tried again, ``MAX_ATTEMPTS`` times in all; a run that failed is not;
+- a job that is over its time, or one of whose indispensable runs failed, ends as ``Failed``, when its last run is dead.
+"""
+
+import msgspec
+from msgspec.structs import replace
+
+from despina.core import plans
+from despina.core.errors import WorkFailed
+from despina.core.frozen import Frozen
+from despina.core.job import Job, Observation, Run, RunKind, RunState, Status, Step, StepName
+
+MAX_ATTEMPTS = 3
+
+
+class Seen(Frozen, frozen=True, kw_only=True):
+    """What a reconciler has seen: the time (ms), and by run id what the engine knows."""
+
+    now: int
+    runs: dict[str, Observation]
+
+
+class Submit(Frozen, frozen=True, kw_only=True):
+    """Give the run, as it is recorded in the job, to the engine."""
+
+    run_id: str
+
+
+class Stop(Frozen, frozen=True, kw_only=True):
+    """Have the engine end the run."""
+
+    run_id: str
+
+
+Command = Submit | Stop
+
+
+def advance(job: Job, seen: Seen) -> tuple[Job, tuple[Command, ...]]:
+    """The job after what was seen, and what is to be done once it is recorded.
+
+    Advancing again without having seen anything new changes nothing and gives the same commands.
+    """
+    if job.status.is_terminal:
+        return job, ()
+    job = _record(job, seen)
+    if not job.stop_requested:
+        job = _judge(job, seen.now)
+        if not job.failure_reason:
+            job = _proceed(job, seen.now)
+    if job.stop_requested or job.failure_reason:
+        return _wind_down(job)
+    unknown = (run for run in job.runs if run.state is RunState.PENDING and _state(seen, run) is None)
+    return job, tuple(Submit(run_id=run.id) for run in unknown)
+
+
+def deadline(job: Job) -> int | None:
+    """The time (ms) at which the job's time is over, or None while nothing has started."""
+    begun = [run.started_at for run in job.runs if run.started_at is not None]
+    return min(begun) + plans.time_out(job)[1] * 1000 if begun else None
+
+
+def _state(seen: Seen, run: Run) -> RunState | None:
+    observation = seen.runs.get(run.id)
+    return observation.state if observation else None
+
+
+def _record(job: Job, seen: Seen) -> Job:
+    """Write into the live runs what the engine knows of them."""
+    steps = tuple(replace(step, runs=tuple(_observed(run, seen) for run in step.runs)) for step in job.steps)
+    return replace(job, steps=steps)
+
+
+def _observed(run: Run, seen: Seen) -> Run:
+    observation = seen.runs.get(run.id)
+    if not run.state.is_live or observation is None:
+        return run
+    if observation.state is None:
+        # Not submitted yet; or, if it was running, the engine has lost even its memory of it.
+        return run if run.state is RunState.PENDING else replace(run, state=RunState.LOST)
+    return replace(
+        run,
+        state=observation.state,
+        progress=observation.progress or run.progress,
+        result=observation.result,
+        failure_reason=observation.failure_reason,
+        started_at=observation.started_at if run.started_at is None else run.started_at,
+        finished_at=observation.finished_at,
+    )
+
+
+def _judge(job: Job, now: int) -> Job:
+    """Retry lost runs, and give the job its ``failure_reason`` if it cannot complete any more."""
+    if job.failure_reason:
+        return job
+    limit = deadline(job)
+    # A job whose last run has ended is over, however late that is seen.
+    if limit is not None and now >= limit and any(run.state.is_live for run in job.runs):
+        parameter, seconds = plans.time_out(job)
+        return _failing(job, f"The job ran longer than {parameter} ({seconds} s) allows.")
+    for step in job.steps:
+        for run in step.runs:
+            if run.state is RunState.LOST:
+                job = _try_again(job, step.name, run)
+    for run in job.runs:
+        # A run stopped behind our back (its engine's folder was tampered with) will never end well either.
+        if run.kind is not RunKind.TRIAL and run.state in {RunState.FAILED, RunState.STOPPED}:
+            return _failing(job, run.failure_reason or f"The run {run.id} was stopped from outside.")
+    return _judge_trials(job)
+
+
+def _judge_trials(job: Job) -> Job:
+    """Fail the job when every trial it asked for has ended and none has succeeded."""
+    for step in job.steps:
+        if step.name is StepName.TUNING and step.runs and step.status is Status.IN_PROGRESS:
+            ended = [run for run in step.runs if not run.state.is_live]
+            if len(ended) == plans.trials_wanted(job) and all(run.state is not RunState.SUCCEEDED for run in ended):
+                reason = ended[0].failure_reason or "was stopped from outside"
+                return _failing(job, f"None of the {len(ended)} training jobs succeeded. {ended[0].name}: {reason}")
+    return job
+
+
+def _try_again(job: Job, name: StepName, lost: Run) -> Job:
+    step = plans.step(job, name)
+    if lost.attempt < MAX_ATTEMPTS:
+        next_run = plans.retry(job, lost)
+    else:
+        reason = f"The run ended {lost.attempt} times without a word. {lost.failure_reason or ''}".rstrip()
+        next_run = replace(lost, state=RunState.FAILED, failure_reason=reason)
+    return plans.with_step(job, replace(step, runs=tuple(next_run if run.id == lost.id else run for run in step.runs)))
+
+
+def _proceed(job: Job, now: int) -> Job:
+    try:
+        return plans.proceed(job, now)
+    except (msgspec.ValidationError, WorkFailed) as error:
+        return _failing(job, f"A run of this job gave a result that cannot be used: {error}")
+
+
+def _failing(job: Job, reason: str) -> Job:
+    return replace(job, failure_reason=reason)
+
+
+def _wind_down(job: Job) -> tuple[Job, tuple[Command, ...]]:
+    """Stop what is live; when nothing is, end the job."""
+    live = tuple(run for run in job.runs if run.state.is_live)
+    if live:
+        return job, tuple(Stop(run_id=run.id) for run in live)
+    end = Status.STOPPED if job.stop_requested else Status.FAILED
+    return replace(job, status=end, steps=tuple(_ended(step, end, job.failure_reason) for step in job.steps)), ()
+
+
+def _ended(step: Step, end: Status, reason: str | None) -> Step:
+    if step.status.is_terminal:
+        return step
+    return replace(step, status=end, failure_reason=reason if end is Status.FAILED else None)

@@ -1,0 +1,197 @@
+"""Which steps a kind of job has, and which runs a step still needs.
+
+A data-processing job is one step with one run. A model-training job shows, as in the real service, a processing step that is in
+progress from start to end (it lays down the strategy and, when tuning is over, writes the artefacts) and a tuning step with trials.
+"""
+
+import msgspec
+from msgspec.structs import replace
+
+from despina.core import names
+from despina.core.hyperparameters import Strategy, TrialResult
+from despina.core.job import (
+    Job,
+    JobKind,
+    Model,
+    ParameterValue,
+    ProcessWork,
+    Run,
+    RunKind,
+    RunSpec,
+    RunState,
+    Status,
+    Step,
+    StepName,
+    StrategyWork,
+    TrainWork,
+    TransformWork,
+    Work,
+)
+from despina.core.location import Location
+from despina.core.requests import StartDataProcessing, StartModelTraining
+
+PROCESSED = "preloading-output"
+TRAINED = "autotrainer-output"
+TRIALS = "trials"
+LIGHT_MEMORY_MIB = 256
+"""What a run that only reads and writes small JSON files needs."""
+
+
+def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, now: int, source: str, memory_mib: int) -> Job:
+    """A job as it is recorded first: its first step with its first run, which is not submitted yet.
+
+    Args:
+        request: The start request.
+        job_id: The id asked for, or a generated one.
+        now: The time of creation, ms.
+        source: The job's input location.
+        memory_mib: The memory that reading the input is expected to need.
+    """
+    salt = f"{job_id} {now}"
+    if isinstance(request, StartDataProcessing):
+        kind, output = JobKind.DATA_PROCESSING, PROCESSED
+        name = names.processing_job(job_id, now, salt)
+        prefix = Location.parse(request.processed_data_s3_location) / name
+        work: Work = ProcessWork(input=source, output=str(prefix / output), config_file_name=request.config_file_name,
+                                 model_type=request.model_type)
+        run_kind, memory = RunKind.PROCESS, memory_mib
+    else:
+        kind, output = JobKind.MODEL_TRAINING, TRAINED
+        name = names.autotrainer(names.training_prefix(job_id, salt), now, salt)
+        prefix = Location.parse(request.train_model_s3_location) / name
+        work = StrategyWork(processed=source, trials=request.max_hpo_number_of_training_jobs)
+        run_kind, memory = RunKind.STRATEGY, LIGHT_MEMORY_MIB
+    job = Job(kind=kind, id=job_id, created_at=now, request=request, prefix=str(prefix), input=source, memory_mib=memory_mib)
+    first = _run(job, run_kind, work, memory_mib=memory)
+    step = Step(name=StepName.PROCESSING, resource_name=name, output_location=str(prefix / output), runs=(first,))
+    return replace(job, steps=(step,))
+
+
+def outputs(job: Job) -> tuple[Location, ...]:
+    """The locations below the job's prefix that its runs write to, also those of lost attempts."""
+    prefix = Location.parse(job.prefix)
+    parts = (PROCESSED,) if job.kind is JobKind.DATA_PROCESSING else (TRAINED, TRIALS)
+    return tuple(prefix / part for part in parts)
+
+
+def time_out(job: Job) -> tuple[str, int]:
+    """The parameter that limits the job's time, and its value in seconds."""
+    if isinstance(job.request, StartDataProcessing):
+        return "processingTimeOutInSeconds", job.request.processing_time_out_in_seconds
+    return "trainingTimeOutInSeconds", job.request.training_time_out_in_seconds
+
+
+def trials_wanted(job: Job) -> int:
+    """How many trials the job's tuning step has in the end; 0 for a job that does not tune."""
+    return job.request.max_hpo_number_of_training_jobs if isinstance(job.request, StartModelTraining) else 0
+
+
+def proceed(job: Job, now: int) -> Job:
+    """Complete what is complete and add the runs that are needed next. The job must not be failing or stopping."""
+    if job.kind is JobKind.DATA_PROCESSING:
+        return _complete(job) if _ended_well(job, RunKind.PROCESS) else job
+    if not _ended_well(job, RunKind.STRATEGY):
+        return job
+    job = _tune(job, now)
+    if step(job, StepName.TUNING).status is not Status.COMPLETED:
+        return job
+    best = best_trial(job)
+    if _first(job, RunKind.TRANSFORM) is None:
+        return _add_transform(job, best)
+    if _ended_well(job, RunKind.TRANSFORM):
+        return replace(_complete(job), models=(Model(name=names.model(best.name), trial=best.name),))
+    return job
+
+
+def retry(job: Job, lost: Run) -> Run:
+    """The next attempt at a run that was lost. A trial's attempt gets a name and a place of its own."""
+    work = lost.spec.work
+    if isinstance(work, TrainWork):
+        return _trial(job, lost.number, lost.attempt + 1, work.parameters)
+    return _run(job, lost.kind, work, memory_mib=lost.spec.memory_mib, attempt=lost.attempt + 1)
+
+
+def strategy(job: Job) -> Strategy:
+    """What the strategy run has laid down. Raises msgspec.ValidationError when its result is malformed."""
+    run = _first(job, RunKind.STRATEGY)
+    return msgspec.convert(run.result if run else None, Strategy)
+
+
+def best_trial(job: Job) -> Run:
+    """The succeeded trial with the best objective; of equals the first."""
+    sign = 1 if strategy(job).maximize else -1
+    done = [run for run in step(job, StepName.TUNING).runs if run.state is RunState.SUCCEEDED]
+    return max(done, key=lambda run: (sign * msgspec.convert(run.result, TrialResult).objective, -run.number))
+
+
+def step(job: Job, name: StepName) -> Step:
+    """The job's step of this name, which must be there."""
+    return next(step for step in job.steps if step.name is name)
+
+
+def with_step(job: Job, changed: Step) -> Job:
+    """The job with the step of the same name replaced, or added."""
+    if any(step.name is changed.name for step in job.steps):
+        return replace(job, steps=tuple(changed if step.name is changed.name else step for step in job.steps))
+    return replace(job, steps=(*job.steps, changed))
+
+
+def _tune(job: Job, now: int) -> Job:
+    """Open the tuning step, keep as many trials going as may run at once, and complete it when all have ended."""
+    request = job.request
+    assert isinstance(request, StartModelTraining)  # noqa: S101 - proceed has looked at the kind
+    if not any(step.name is StepName.TUNING for step in job.steps):
+        prefix, _, _ = step(job, StepName.PROCESSING).resource_name.rpartition("-autotrainer-")
+        job = with_step(job, Step(name=StepName.TUNING, resource_name=names.tuning_job(prefix, now)))
+    tuning = step(job, StepName.TUNING)
+    live = sum(run.state.is_live for run in tuning.runs)
+    missing = request.max_hpo_number_of_training_jobs - len(tuning.runs)
+    begun = len(tuning.runs)
+    started = min(missing, request.max_hpo_parallel_training_jobs - live)
+    trials = tuple(_trial(job, number, 1, None) for number in range(begun, begun + started))
+    over = missing == 0 and live == 0 and any(run.state is RunState.SUCCEEDED for run in tuning.runs)
+    return with_step(job, replace(tuning, runs=(*tuning.runs, *trials), status=Status.COMPLETED if over else tuning.status))
+
+
+def _trial(job: Job, number: int, attempt: int, parameters: dict[str, ParameterValue] | None) -> Run:
+    request = job.request
+    assert isinstance(request, StartModelTraining)  # noqa: S101
+    run_id = _run_id(job, f"{RunKind.TRIAL}{number + 1:03d}", attempt)
+    name = names.trial(step(job, StepName.TUNING).resource_name, number, run_id)
+    work = TrainWork(processed=job.input, output=str(Location.parse(job.prefix) / TRIALS / name), parameters=parameters)
+    share = min(request.max_hpo_number_of_training_jobs, request.max_hpo_parallel_training_jobs)
+    spec = RunSpec(run_id=run_id, work=work, share=share, memory_mib=strategy(job).memory_mib)
+    return Run(id=run_id, kind=RunKind.TRIAL, number=number, attempt=attempt, name=name, spec=spec)
+
+
+def _add_transform(job: Job, best: Run) -> Job:
+    processing = step(job, StepName.PROCESSING)
+    assert isinstance(best.spec.work, TrainWork) and processing.output_location  # noqa: S101, PT018
+    work = TransformWork(processed=job.input, model=best.spec.work.output, output=processing.output_location)
+    transform = _run(job, RunKind.TRANSFORM, work, memory_mib=best.spec.memory_mib)
+    return with_step(job, replace(processing, runs=(*processing.runs, transform)))
+
+
+def _complete(job: Job) -> Job:
+    processing = replace(step(job, StepName.PROCESSING), status=Status.COMPLETED)
+    return replace(with_step(job, processing), status=Status.COMPLETED)
+
+
+def _first(job: Job, kind: RunKind) -> Run | None:
+    return next((run for run in job.runs if run.kind is kind), None)
+
+
+def _ended_well(job: Job, kind: RunKind) -> bool:
+    run = _first(job, kind)
+    return run is not None and run.state is RunState.SUCCEEDED
+
+
+def _run(job: Job, kind: RunKind, work: Work, *, memory_mib: int, attempt: int = 1) -> Run:
+    run_id = _run_id(job, kind, attempt)
+    return Run(id=run_id, kind=kind, attempt=attempt, spec=RunSpec(run_id=run_id, work=work, memory_mib=memory_mib))
+
+
+def _run_id(job: Job, label: str, attempt: int) -> str:
+    # The time of creation keeps the runs apart from those of an earlier job of this id whose record is gone (the database was
+    # deleted) and whose folders are not.
+    return f"{job.kind}-{job.id}-{job.created_at:x}-{label}-{attempt}"
