@@ -50,7 +50,7 @@ def advance(job: Job, seen: Seen) -> tuple[Job, tuple[Command, ...]]:
     """
     if job.status.is_terminal:
         return job, ()
-    job = _record(job, seen)
+    job = observed(job, seen)
     if not job.stop_requested:
         job = _judge(job, seen.now)
         if not job.failure_reason:
@@ -72,8 +72,8 @@ def _state(seen: Seen, run: Run) -> RunState | None:
     return observation.state if observation else None
 
 
-def _record(job: Job, seen: Seen) -> Job:
-    """Write into the live runs what the engine knows of them."""
+def observed(job: Job, seen: Seen) -> Job:
+    """The job with what the engine knows of its live runs written into them, and nothing decided."""
     steps = tuple(replace(step, runs=tuple(_observed(run, seen) for run in step.runs)) for step in job.steps)
     return replace(job, steps=steps)
 

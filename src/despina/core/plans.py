@@ -124,6 +124,12 @@ def best_trial(job: Job) -> Run:
     return max(done, key=lambda run: (sign * msgspec.convert(run.result, TrialResult).objective, -run.number))
 
 
+def job_of_run(run_id: str) -> tuple[JobKind, str]:
+    """The kind and id of the job that a run belongs to."""
+    kind, _, rest = run_id.partition("-")
+    return JobKind(kind), rest.rsplit("-", 3)[0]
+
+
 def step(job: Job, name: StepName) -> Step:
     """The job's step of this name, which must be there."""
     return next(step for step in job.steps if step.name is name)

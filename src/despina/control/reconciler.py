@@ -1,0 +1,131 @@
+"""The loop that writes the facts: claim a due job, observe its runs, advance it, write it, and only then do what is to be done.
+
+Any number of reconcilers may work on one store. A pass may be cut off anywhere: what was written is done again by the next pass,
+and submitting or stopping twice is once.
+"""
+
+import logging
+import threading
+
+from msgspec.structs import replace
+
+from despina.control import tuner
+from despina.control.hints import Hints
+from despina.core import plans
+from despina.core.errors import ArtifactError, LeaseLost, WorkFailed
+from despina.core.job import Job, Status
+from despina.core.lifecycle import Command, Seen, Stop, advance, deadline
+from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore
+
+log = logging.getLogger("despina.reconciler")
+
+LEASE_MS = 30_000
+"""How long a job is held by a reconciler that died."""
+LOOK_AGAIN_MS = 5_000
+"""How often a running job is looked at although nothing was reported."""
+STOPPING_MS = 250
+"""… while its runs are being stopped."""
+LONGEST_WAIT_MS = 1_000
+"""Wishes written by other processes are seen after this time at the latest."""
+
+
+class Reconciler:
+    """Brings jobs to their ends.
+
+    Call ``run`` in a thread of its own, or ``step`` by hand.
+    """
+
+    def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock, hints: Hints) -> None:
+        self._store = store
+        self._engine = engine
+        self._artifacts = artifacts
+        self._clock = clock
+        self._hints = hints
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """End ``run`` after the pass it is in."""
+        self._closing.set()
+        self._hints.close()
+
+    def run(self) -> None:
+        """Reconcile until ``close`` is called. An error of a pass is logged, and the job is taken up again later."""
+        while not self._closing.is_set():
+            try:
+                while not self._closing.is_set() and self.step():
+                    pass
+                self._wait()
+            except Exception:  # the loop must outlive a full disk or a lost database
+                log.exception("A reconciler's pass failed; it goes on in a second.")
+                self._closing.wait(1.0)
+
+    def step(self) -> bool:
+        """One pass over one job: one that was hinted at, else the one that has been due longest. False if there was none."""
+        key = self._hints.take()
+        now = self._clock.now()
+        claim = self._store.claim(now=now, until=now + LEASE_MS, key=key)
+        if claim is None:
+            return key is not None
+        try:
+            due_at = self._pass(claim)
+        except LeaseLost:
+            # The wish has changed or another reconciler has taken over: what was computed here is out of date.
+            return True
+        except Exception:
+            self._store.release(claim.lease, due_at=now + LOOK_AGAIN_MS)
+            raise
+        self._store.release(claim.lease, due_at=due_at)
+        return True
+
+    def _pass(self, claim: Claim) -> int | None:
+        """Observe, advance, write, do; the time at which the job is due again."""
+        now = self._clock.now()
+        runs = {run.id: self._engine.observe(run.id) for run in claim.job.runs if run.state.is_live}
+        job, commands = advance(claim.job, Seen(now=now, runs=runs))
+        try:
+            job = tuner.fill(job)
+        except WorkFailed as error:
+            job, commands = replace(job, failure_reason=str(error)), ()
+        if job.status is Status.STOPPED and job.clean and not job.swept:
+            job = self._sweep(job)
+        if job != claim.job:
+            self._store.write(claim.lease, job)
+            if job.status is not claim.job.status:
+                log.info("%s %s: %s%s", job.kind, job.id, job.status, f" ({job.failure_reason})" if job.failure_reason else "")
+        for command in commands:
+            self._do(job, command)
+        if job.status.is_terminal:
+            return None
+        return self._due(job, commands, now)
+
+    def _do(self, job: Job, command: Command) -> None:
+        if isinstance(command, Stop):
+            self._engine.stop(command.run_id)
+            return
+        spec = next(run.spec for run in job.runs if run.id == command.run_id)
+        self._engine.submit(spec)
+        if plans.trials_wanted(job) > 1:
+            # While the strategy run works there is time to import what proposes the second trial.
+            tuner.warm()
+
+    def _due(self, job: Job, commands: tuple[Command, ...], now: int) -> int:
+        stopping = any(isinstance(command, Stop) for command in commands) or job.failure_reason is not None
+        due = now + (STOPPING_MS if stopping else LOOK_AGAIN_MS)
+        limit = deadline(job)
+        return due if limit is None else min(due, max(limit, now))
+
+    def _sweep(self, job: Job) -> Job:
+        """Delete what the job wrote. What cannot be deleted is noted, and another ``clean`` tries again."""
+        try:
+            removed = sum(self._artifacts.delete(location) for location in plans.outputs(job))
+        except ArtifactError as error:
+            log.warning("%s %s: its artefacts could not be deleted: %s", job.kind, job.id, error)
+            note = f"The artefacts could not be deleted, cancel with clean again: {error}"
+            return replace(job, notes=(*(old for old in job.notes if old != note), note))
+        log.info("%s %s: %d files deleted", job.kind, job.id, removed)
+        return replace(job, swept=True)
+
+    def _wait(self) -> None:
+        due = self._store.next_due()
+        pause = LONGEST_WAIT_MS if due is None else min(max(due - self._clock.now(), 0), LONGEST_WAIT_MS)
+        self._hints.wait(pause / 1000)

@@ -1,0 +1,30 @@
+"""What a request asks for that one machine has nothing to act on: it is recorded, and the job's notes say so."""
+
+from despina.core.requests import StartDataProcessing, StartModelTraining, members
+
+_OWN_CORES = "the job runs on this machine's own cores, memory and disk"
+_SAID = {
+    "processing_instance_type": _OWN_CORES,
+    "processing_instance_volume_size_in_gb": _OWN_CORES,
+    "base_processing_instance_type": _OWN_CORES,
+    "training_instance_type": _OWN_CORES,
+    "training_instance_volume_size_in_gb": _OWN_CORES,
+    "subnets": "the job runs on this machine and joins no network",
+    "security_group_ids": "the job runs on this machine and joins no network",
+    "volume_encryption_kms_key": "files are encrypted if the disk they lie on is",
+    "s3_output_encryption_kms_key": "files are encrypted if the disk they lie on is",
+    "enable_managed_spot_training": "there are no spot instances here; nothing interrupts the job",
+    "max_wait_time": "there are no spot instances to wait for",
+    "sagemaker_iam_role_arn": "the job runs under the server's own account",
+}
+
+
+def notes(request: StartDataProcessing | StartModelTraining) -> tuple[str, ...]:
+    """One sentence for each such member that the request sets."""
+    said = []
+    for field, member in members(type(request)).items():
+        value = getattr(request, field)
+        if field in _SAID and value:
+            shown = ", ".join(value) if isinstance(value, tuple) else value
+            said.append(f"{member.wire} ({shown}) is recorded and has no effect: {_SAID[field]}.")
+    return tuple(said)
