@@ -1,0 +1,85 @@
+"""The command line: ``despina serve | reconcile | demo | jobs …``. The job verbs speak the HTTP API, nothing else."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from despina.core.errors import DespinaError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status: 0 done, 1 an error (told on standard error), 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except DespinaError as error:
+        print(f"despina: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader of our output has gone (as in `despina jobs list | head -1`); Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    from despina.cli import jobs
+
+    parser = argparse.ArgumentParser(prog="despina", description="An open, self-hosted Neptune ML.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve the API and run the jobs", description="Serve the API and run the jobs.")
+    serve.add_argument("--host", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", help="port to listen on (8182); 0 for any free one")
+    serve.add_argument("--iam-auth", action="store_true", help="demand signatures (not offered yet)")
+    serve.add_argument("--tls-cert", metavar="FILE", help="TLS certificate (not offered yet)")
+    serve.add_argument("--tls-key", metavar="FILE", help="TLS key (not offered yet)")
+    serve.set_defaults(run=_serve)
+
+    reconcile = commands.add_parser("reconcile", help="run the jobs without serving the API",
+                                    description="Run the jobs of a data directory without serving the API.")
+    reconcile.set_defaults(run=_reconcile)
+    for command in (serve, reconcile):
+        command.add_argument("--data-dir", metavar="DIR", help="where jobs and files are kept (./despina-data)")
+        command.add_argument("--database-url", metavar="URL", help="where jobs are kept (a file in the data directory)")
+        command.add_argument("--engine", metavar="URL", help="what runs the programs (local)")
+        command.add_argument("--config", metavar="FILE", help="a despina.toml")
+
+    demo = commands.add_parser("demo", help="the whole round on a real graph, through boto3",
+                               description="Serve on a free port and, through boto3 alone, process the air-routes graph, train "
+                                           "on it, list the jobs, and cancel a second training with clean.")
+    demo.add_argument("--data-dir", metavar="DIR", help="where to keep everything (a temporary directory, removed at the end)")
+    demo.add_argument("--export", metavar="DIR", help="the export to use (examples/air-routes)")
+    demo.set_defaults(run=_demo)
+
+    jobs.add_commands(commands.add_parser("jobs", help="start, list, show and cancel jobs over the API",
+                                          description="Start, list, show, follow and cancel jobs over the HTTP API."))
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from despina import app, settings
+
+    app.log_to_stderr(os.environ)
+    app.serve(settings.load(vars(options)), ready=lambda url: print(f"Despina serves at {url}", flush=True))
+    return 0
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from despina import app, settings
+
+    app.log_to_stderr(os.environ)
+    app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True))
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from despina.cli import demo
+
+    return demo.run(export=Path(options.export) if options.export else None,
+                    data_dir=Path(options.data_dir) if options.data_dir else None)

@@ -1,0 +1,205 @@
+"""Passes of the reconciler, cut off and raced with, on both embedded stores and an engine that a test drives by hand."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+
+import pytest
+
+from despina.control.hints import Hints
+from despina.control.jobs import Jobs
+from despina.control.reconciler import LEASE_MS, LOOK_AGAIN_MS, Reconciler
+from despina.core.errors import ArtifactError, JobEnded
+from despina.core.job import Job, JobKind, Observation, RunSpec, RunState, Status
+from despina.core.location import Location
+from despina.core.ports import Entry, JobStore
+from despina.core.requests import StartDataProcessing
+from despina.store import open_store
+
+KIND = JobKind.DATA_PROCESSING
+REQUEST = StartDataProcessing(id="dp", input_data_s3_location="s3://bucket/in", processed_data_s3_location="s3://bucket/out")
+
+
+class HandDriven:
+    """Engine, logs, artefacts and clock in one: everything that happens, happens by the test's hand."""
+
+    def __init__(self) -> None:
+        self.time = 1_700_000_000_000
+        self.runs: dict[str, Observation] = {}
+        self.submitted: list[str] = []
+        self.deleted: list[str] = []
+        self.on_observe: Callable[[], object] = lambda: None
+        self.submit_error: OSError | None = None
+        self.delete_error: ArtifactError | None = None
+
+    def now(self) -> int:
+        return self.time
+
+    def submit(self, spec: RunSpec) -> None:
+        if self.submit_error:
+            raise self.submit_error
+        self.submitted.append(spec.run_id)
+        self.runs.setdefault(spec.run_id, Observation(state=RunState.PENDING))
+
+    def observe(self, run_id: str) -> Observation:
+        self.on_observe()
+        return self.runs.get(run_id, Observation(state=None))
+
+    def stop(self, run_id: str) -> None:
+        self.runs[run_id] = Observation(state=RunState.STOPPED)
+
+    def end(self, state: RunState, reason: str | None = None) -> None:
+        (run_id,) = self.runs
+        self.runs[run_id] = Observation(state=state, result={}, failure_reason=reason, started_at=self.time, finished_at=self.time)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
+        return b"", offset
+
+    def get(self, location: Location) -> PurePath:
+        raise ArtifactError(str(location))
+
+    def put(self, folder: PurePath, location: Location) -> None:
+        raise ArtifactError(str(location))
+
+    def list(self, location: Location) -> Iterator[Entry]:
+        yield Entry(path="file", size=1)
+
+    def delete(self, location: Location) -> int:
+        if self.delete_error:
+            raise self.delete_error
+        self.deleted.append(str(location))
+        return 1
+
+
+class World:
+    def __init__(self, store: JobStore) -> None:
+        self.hands = HandDriven()
+        self.store = store
+        hints = Hints()
+        self.jobs = Jobs(store=store, engine=self.hands, logs=self.hands, artifacts=self.hands, clock=self.hands,
+                         max_active_jobs=10, hints=hints)
+        self.reconciler = Reconciler(store=store, engine=self.hands, artifacts=self.hands, clock=self.hands, hints=hints)
+
+    def settle(self) -> None:
+        """All passes that are due now."""
+        while self.reconciler.step():
+            pass
+
+    def later(self, ms: int = LOOK_AGAIN_MS) -> None:
+        self.hands.time += ms
+        self.settle()
+
+    @property
+    def job(self) -> Job:
+        return self.jobs.get(KIND, "dp")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    store = open_store(":memory:" if request.param == "memory" else tmp_path / "despina.db")
+    yield World(store)
+    store.close()
+
+
+def test_a_job_is_recorded_submitted_and_completed(world: World) -> None:
+    world.jobs.start(REQUEST, invocation=None)
+    assert world.hands.submitted == []
+    world.settle()
+    assert len(world.hands.submitted) == 1
+    world.hands.end(RunState.SUCCEEDED)
+    world.later()
+    assert world.job.status is Status.COMPLETED
+    assert world.store.next_due() is None
+    with pytest.raises(JobEnded):
+        world.jobs.cancel(KIND, "dp", clean=True)
+    assert world.hands.deleted == []
+
+
+def test_a_submission_that_fails_is_repeated(world: World) -> None:
+    world.jobs.start(REQUEST, invocation=None)
+    world.hands.submit_error = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        world.settle()
+    assert world.job.status is Status.IN_PROGRESS
+    world.hands.submit_error = None
+    world.later()
+    assert len(world.hands.submitted) == 1
+
+
+def test_a_reconciler_that_dies_in_a_pass_is_taken_over_when_its_lease_ends(world: World) -> None:
+    world.jobs.start(REQUEST, invocation=None)
+    now = world.hands.time
+    assert world.store.claim(now=now, until=now + LEASE_MS) is not None  # and nothing more is heard of its holder
+    world.settle()
+    assert world.hands.submitted == []
+    world.later(LEASE_MS)
+    assert len(world.hands.submitted) == 1
+
+
+def test_a_wish_that_arrives_during_a_pass_is_not_lost_to_the_completion_it_computed(world: World) -> None:
+    world.jobs.start(REQUEST, invocation=None)
+    world.settle()
+    world.hands.end(RunState.SUCCEEDED)
+
+    def cancel_once() -> None:
+        world.hands.on_observe = lambda: None
+        assert world.jobs.cancel(KIND, "dp", clean=True).shown_status is Status.STOPPING
+
+    world.hands.on_observe = cancel_once
+    world.later()
+    assert world.job.status is Status.STOPPED
+    assert world.hands.deleted == [f"{world.job.prefix}/preloading-output"]
+
+
+def test_clean_sweeps_after_the_last_run_is_dead_and_before_the_job_is_stopped(world: World) -> None:
+    world.jobs.start(REQUEST, invocation=None)
+    world.settle()
+    world.jobs.cancel(KIND, "dp", clean=True)
+    assert world.reconciler.step(), "the runs are told to stop"
+    assert world.hands.deleted == []
+    assert world.job.shown_status is Status.STOPPING
+    world.later()
+    assert world.job.status is Status.STOPPED
+    assert world.job.swept
+    assert len(world.hands.deleted) == 1
+    world.jobs.cancel(KIND, "dp", clean=True)
+    world.later()
+    assert len(world.hands.deleted) == 1, "what is swept is not swept again"
+
+
+def test_a_sweep_that_fails_is_noted_and_can_be_asked_for_again(world: World) -> None:
+    world.jobs.start(REQUEST, invocation=None)
+    world.hands.delete_error = ArtifactError("s3://bucket/out: permission denied")
+    world.jobs.cancel(KIND, "dp", clean=True)
+    world.later()
+    world.later()
+    assert world.job.status is Status.STOPPED
+    assert not world.job.swept
+    assert any("permission denied" in note for note in world.job.notes)
+    world.hands.delete_error = None
+    world.jobs.cancel(KIND, "dp", clean=True)
+    world.later()
+    assert world.job.swept
+
+
+def test_a_job_over_its_time_is_stopped_at_its_deadline_without_any_hint(world: World) -> None:
+    request = StartDataProcessing(id="dp", input_data_s3_location="s3://bucket/in", processed_data_s3_location="s3://bucket/out",
+                                  processing_time_out_in_seconds=2)
+    world.jobs.start(request, invocation=None)
+    world.settle()
+    (run_id,) = world.hands.runs
+    world.hands.runs[run_id] = Observation(state=RunState.RUNNING, started_at=world.hands.time)
+    world.later(LOOK_AGAIN_MS)
+    world.later(2_000)
+    world.later()
+    assert world.job.status is Status.FAILED
+    assert "processingTimeOutInSeconds (2 s)" in (world.job.failure_reason or "")
+
+
+def test_what_has_no_effect_here_is_noted(world: World) -> None:
+    request = StartDataProcessing(id="dp", input_data_s3_location="s3://bucket/in", processed_data_s3_location="s3://bucket/out",
+                                  processing_instance_type="ml.r5.large", volume_encryption_kms_key="key")
+    notes = world.jobs.start(request, invocation=None).notes
+    assert [note.split()[0] for note in notes] == ["volumeEncryptionKMSKey", "processingInstanceType"]
