@@ -1,0 +1,24 @@
+// Reads one JSON object {url, command, input} a line from standard input, makes each call with the AWS SDK for JavaScript,
+// and writes one JSON object a line: {output} or {error: {name, message, code, requestId, detailedMessage, status}}.
+import { createInterface } from "node:readline";
+import * as sdk from "@aws-sdk/client-neptunedata";
+
+const clients = new Map();
+function clientOf(url) {
+  if (!clients.has(url)) {
+    const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "example" };
+    clients.set(url, new sdk.NeptunedataClient({ endpoint: url, region: "us-east-1", credentials }));
+  }
+  return clients.get(url);
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { url, command, input } = JSON.parse(line);
+  try {
+    const { $metadata, ...output } = await clientOf(url).send(new sdk[command + "Command"](input));
+    console.log(JSON.stringify({ output, requestId: $metadata.requestId }));
+  } catch (error) {
+    const { name, message, code, requestId, detailedMessage } = error;
+    console.log(JSON.stringify({ error: { name, message, code, requestId, detailedMessage, status: error.$metadata?.httpStatusCode } }));
+  }
+}
