@@ -1,0 +1,62 @@
+"""How the machine is shared out."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from despina.engine.machine import this_machine
+from despina.engine.slots import Needs, Slots, grant
+
+MACHINE = Slots(cores=8, memory_mib=1000)
+machines = st.builds(Slots, cores=st.integers(1, 64), memory_mib=st.integers(1, 10_000))
+needs = st.builds(Needs, share=st.integers(0, 100), memory_mib=st.integers(0, 20_000))
+
+
+@given(machines, st.lists(needs, max_size=30))
+def test_no_sequence_of_grants_exceeds_the_machine(machine: Slots, asked: list[Needs]) -> None:
+    taken: list[Slots] = []
+    for wish in asked:
+        slots = grant(machine, taken, wish)
+        if slots is not None:
+            assert slots.cores >= 1
+            assert slots.memory_mib >= min(wish.memory_mib, machine.memory_mib)
+            taken.append(slots)
+    assert sum(slots.cores for slots in taken) <= machine.cores
+    assert sum(slots.memory_mib for slots in taken) <= machine.memory_mib
+
+
+@given(machines, needs)
+def test_an_idle_machine_takes_any_run(machine: Slots, wish: Needs) -> None:
+    assert grant(machine, [], wish) is not None
+
+
+@given(machines, needs, needs)
+def test_a_run_that_needs_more_than_the_machine_has_runs_alone(machine: Slots, big: Needs, other: Needs) -> None:
+    alone = grant(machine, [], Needs(share=big.share, memory_mib=machine.memory_mib + big.memory_mib))
+    assert alone is not None
+    assert grant(machine, [alone], other) is None
+    beside = grant(machine, [], other)
+    assert beside is not None
+    assert grant(machine, [beside], Needs(share=big.share, memory_mib=machine.memory_mib + big.memory_mib)) is None
+
+
+def test_a_share_is_that_part_of_the_cores_or_what_is_free() -> None:
+    assert grant(MACHINE, [], Needs(share=1, memory_mib=10)) == Slots(cores=8, memory_mib=10)
+    assert grant(MACHINE, [], Needs(share=3, memory_mib=10)) == Slots(cores=2, memory_mib=10)
+    assert grant(MACHINE, [], Needs(share=100, memory_mib=10)) == Slots(cores=1, memory_mib=10)
+    assert grant(MACHINE, [Slots(cores=5, memory_mib=0)], Needs(share=2, memory_mib=10)) == Slots(cores=3, memory_mib=10)
+
+
+def test_nothing_is_granted_while_cores_or_memory_are_short() -> None:
+    assert grant(MACHINE, [Slots(cores=8, memory_mib=1)], Needs(share=8, memory_mib=1)) is None
+    assert grant(MACHINE, [Slots(cores=1, memory_mib=600)], Needs(share=8, memory_mib=401)) is None
+    assert grant(MACHINE, [Slots(cores=1, memory_mib=600)], Needs(share=8, memory_mib=400)) is not None
+
+
+def test_a_machine_that_has_shrunk_grants_nothing_until_enough_is_given_back() -> None:
+    assert grant(Slots(cores=2, memory_mib=1000), [Slots(cores=4, memory_mib=10)], Needs(share=1, memory_mib=1)) is None
+
+
+def test_this_machine_has_cores_and_memory() -> None:
+    machine = this_machine()
+    assert machine.cores >= 1
+    assert 1 <= machine.memory_mib < 2**30
