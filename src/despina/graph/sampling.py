@@ -1,0 +1,111 @@
+"""Sampling of neighbourhoods: what a mini-batch of nodes needs to read of a graph.
+
+Hamilton et al., "Inductive Representation Learning on Large Graphs", 2017, with a fanout for each edge type. Vectorised NumPy: the
+work grows with what is sampled, never with the degrees.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from despina.graph.graph import Csr, EdgeType, Graph
+
+NodeIndices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledLayer:
+    """The edges that one layer passes messages along, between positions in ``Neighbourhood.nodes``."""
+
+    destinations: dict[str, int]
+    """Node type → how many nodes the layer computes: the first ones of that type."""
+    edges: dict[EdgeType, Csr]
+    """``indices`` are positions in ``Neighbourhood.nodes`` of the source type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbourhood:
+    """The seeds, and everything sampled around them."""
+
+    nodes: dict[str, NodeIndices]
+    """Node type → the graph's node indices, no index twice; the seeds come first in their type."""
+    layers: tuple[SampledLayer, ...]
+    """In the order in which they are computed: the last one's destinations are the seeds."""
+
+
+class NeighbourSampler:
+    """Samples neighbourhoods in one graph.
+
+    Args:
+        graph: The graph; both directions of its edges are walked.
+        fanouts: For each layer, first computed first, how many neighbours of each edge type a node has at most. All are taken when
+            there are no more; otherwise so many different edges, each with the same chance.
+        seed: Of the random numbers. The same calls in the same order give the same neighbourhoods.
+    """
+
+    def __init__(self, graph: Graph, fanouts: tuple[int, ...], *, seed: int) -> None:
+        self._edges = graph.edges
+        self._fanouts = fanouts
+        self._random = np.random.default_rng(seed)
+        self._positions = {node_type: np.full(count, -1, dtype=np.int32) for node_type, count in graph.node_counts.items()}
+
+    def sample(self, node_type: str, seeds: NodeIndices) -> Neighbourhood:
+        """The neighbourhood of different nodes of one type."""
+        nodes = {node_type: seeds.astype(np.int64)}
+        self._positions[node_type][seeds] = np.arange(len(seeds), dtype=np.int32)
+        layers: list[SampledLayer] = []
+        for fanout in reversed(self._fanouts):
+            destinations = {name: len(indices) for name, indices in nodes.items()}
+            sampled = {edge_type: choose_edges(csr, nodes[edge_type.destination], fanout, self._random)
+                       for edge_type, csr in self._edges.items() if edge_type.destination in destinations}
+            sampled = {edge_type: csr for edge_type, csr in sampled.items() if len(csr.indices)}
+            for edge_type, csr in sampled.items():
+                self._add(nodes, edge_type.source, csr.indices)
+            edges = {edge_type: Csr(indptr=csr.indptr, indices=self._positions[edge_type.source][csr.indices],
+                                    edge_ids=csr.edge_ids) for edge_type, csr in sampled.items()}
+            layers.insert(0, SampledLayer(destinations=destinations, edges=edges))
+        for name, indices in nodes.items():
+            self._positions[name][indices] = -1
+        return Neighbourhood(nodes=nodes, layers=tuple(layers))
+
+    def _add(self, nodes: dict[str, NodeIndices], node_type: str, found: NDArray[np.int32]) -> None:
+        """Append the nodes not seen before, and note their positions."""
+        positions = self._positions[node_type]
+        known = nodes.get(node_type, np.empty(0, dtype=np.int64))
+        new = np.unique(found[positions[found] < 0]).astype(np.int64)
+        positions[new] = np.arange(len(known), len(known) + len(new), dtype=np.int32)
+        nodes[node_type] = np.concatenate([known, new])
+
+
+def choose_edges(csr: Csr, destinations: NodeIndices, fanout: int, random: np.random.Generator) -> Csr:
+    """At most ``fanout`` of the edges of each destination, without replacement.
+
+    Returns:
+        Edges grouped by the position of their destination in ``destinations``; ``indices`` are still the graph's node indices.
+    """
+    starts = csr.indptr[destinations]
+    degrees = csr.indptr[destinations + 1] - starts
+    taken = np.minimum(degrees, fanout)
+    indptr = np.zeros(len(destinations) + 1, dtype=np.int64)
+    np.cumsum(taken, out=indptr[1:])
+    rank = np.arange(indptr[-1]) - np.repeat(indptr[:-1], taken)
+    large = degrees > fanout
+    rank[np.repeat(large, taken)] = distinct_numbers(degrees[large], fanout, random).ravel()
+    edges = np.repeat(starts, taken) + rank
+    return Csr(indptr=indptr, indices=csr.indices[edges], edge_ids=csr.edge_ids[edges])
+
+
+def distinct_numbers(below: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """``count`` different numbers from 0 to ``below[i] - 1`` in each row ``i``, all subsets with the same chance.
+
+    Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", 1987) on all rows at once; ``below`` must not be less than
+    ``count``.
+    """
+    chosen = np.empty((len(below), count), dtype=np.int64)
+    for i in range(count):
+        last = below - count + i
+        drawn = (random.random(len(below)) * (last + 1)).astype(np.int64)
+        repeated = (chosen[:, :i] == drawn[:, None]).any(axis=1)
+        chosen[:, i] = np.where(repeated, last, drawn)
+    return chosen

@@ -1,0 +1,242 @@
+"""CSV files of an export as tables of text that remember the file and the line each row came from.
+
+Everything is read as text: a cell becomes a number only where the configuration says so, and then a bad one can be named.
+Columns are found by their header, never by their position; a ``name:type`` suffix in header or configuration is tolerated.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+from urllib.parse import unquote_plus
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from despina.core.errors import WorkFailed
+from despina.graph.json_object import suggestion
+
+if TYPE_CHECKING:
+    from _csv import Reader  # what csv.reader returns has no public name
+
+_ROW, _FILE = "\0row", "\0file"
+"""The columns that hold where a row came from; no header can have these names."""
+
+MAX_CELL = 2**31 - 1
+"""Characters; Python's reader, which looks for the line of a fault, would refuse long texts."""
+_HEADER_TYPES = {"bool", "boolean", "byte", "short", "int", "long", "float", "double", "string", "date", "datetime"}
+_TIME_FORMS = ("%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
+"""ISO 8601 with an offset or Z, which is what the exporter writes; without one; with a blank; a day alone. UTC if not said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvFile:
+    """A file of the export."""
+
+    name: str
+    """As the configuration spells it."""
+    path: Path
+    separator: str
+
+    @classmethod
+    def find(cls, folder: Path, name: str, separator: str) -> "CsvFile":
+        """The file ``name`` in the export folder: spelled literally or, as the exporter does, URL-encoded.
+
+        Raises:
+            WorkFailed: there is no such file in the folder.
+        """
+        for spelled in dict.fromkeys((name, unquote_plus(name))):
+            path = folder / spelled.lstrip("/")
+            if ".." not in path.parts and "\0" not in spelled and path.is_file():
+                return cls(name=name, path=path, separator=separator)
+        present = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.csv"))]
+        raise WorkFailed(f"{name}: there is no such file in the export{suggestion(unquote_plus(name), present)}")
+
+    def line(self, row: int) -> int:
+        """The line, from 1, at which a data row, from 0, begins; quoted cells may span lines."""
+        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+            reader = self._reader(text)
+            for _ in islice(reader, row + 1):  # the header and the rows before it
+                pass
+            return reader.line_num + 1
+
+    def header(self) -> list[str]:
+        """The names of the columns.
+
+        Raises:
+            WorkFailed: the file is empty, or its first line is not CSV.
+        """
+        try:
+            with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+                return next(self._reader(text))
+        except StopIteration:
+            raise WorkFailed(f"{self.name}: the file is empty; its first line must name the columns") from None
+        except csv.Error as error:
+            raise WorkFailed(f"{self.name}, line 1: {error}") from error
+
+    def fault(self) -> str:
+        """What is wrong with a file that the fast reader refused, and in which line."""
+        with self.path.open("rb") as lines:
+            for number, raw in enumerate(lines, 1):
+                try:
+                    raw.decode()
+                except UnicodeDecodeError as error:
+                    return f"line {number}: the byte {raw[error.start]:#04x} is not UTF-8; save the file in that encoding"
+        line = 1
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as text:
+                reader = self._reader(text)
+                width = len(next(reader))
+                for cells in reader:
+                    line += 1
+                    if len(cells) > width:
+                        return (f"line {line}: it has {len(cells)} cells, but the header has {width}; a cell that contains "
+                                f"'{self.separator}' must be in double quotes")
+                    line = reader.line_num
+        except csv.Error as error:
+            return f"line {line + 1}: {error}"
+        return "it is not a CSV file"
+
+    def _reader(self, text: TextIO) -> "Reader":
+        csv.field_size_limit(MAX_CELL)
+        return csv.reader(text, delimiter=self.separator, strict=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text, perhaps from several files. Missing cells are null or empty."""
+
+    frame: pl.DataFrame
+    files: tuple[CsvFile, ...]
+
+    @classmethod
+    def read(cls, file: CsvFile, columns: Sequence[str], *, optional: Sequence[str] = ()) -> "Table":
+        """Read columns of a file; of the ``optional`` ones those that it has. Rows without any content are left out.
+
+        Raises:
+            WorkFailed: a column is missing or ambiguous, or the file is not CSV in UTF-8.
+        """
+        header = file.header()
+        found = {column: _position(file, header, column) for column in dict.fromkeys(columns)}
+        found |= {column: _position(file, header, column) for column in optional
+                  if any(plain_name(name) == plain_name(column) for name in header)}
+        try:
+            frame = pl.read_csv(file.path, separator=file.separator, infer_schema=False, row_index_name=_ROW,
+                                raise_if_empty=False)
+        except pl.exceptions.PolarsError as error:
+            raise WorkFailed(f"{file.name}, {file.fault()}") from error
+        names = frame.columns[1:]  # the reader renames repeated ones
+        frame = frame.select(_ROW, *(pl.col(names[i]).alias(column) for column, i in found.items()),
+                             pl.lit(0, dtype=pl.UInt16).alias(_FILE))
+        if all(frame[column].null_count() for column in found):
+            frame = frame.filter(~pl.all_horizontal(pl.col(list(found)).is_null()))
+        return cls(frame=frame, files=(file,))
+
+    @classmethod
+    def concat(cls, tables: Sequence["Table"]) -> "Table":
+        """The rows of all tables one after another; columns that one lacks are missing there."""
+        if len(tables) == 1:
+            return tables[0]
+        frames: list[pl.DataFrame] = []
+        files: list[CsvFile] = []
+        for table in tables:
+            frames.append(table.frame.with_columns(pl.col(_FILE) + len(files)))
+            files.extend(table.files)
+        return cls(frame=pl.concat(frames, how="diagonal"), files=tuple(files))
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def select(self, columns: Sequence[str], rows: NDArray[np.bool_] | None) -> "Table":
+        """Some of the columns of the rows for which the mask is true (None: all)."""
+        frame = self.frame.select(_ROW, _FILE, *dict.fromkeys(columns))
+        return Table(frame=frame if rows is None else frame.filter(pl.Series(rows)), files=self.files)
+
+    def has(self, column: str) -> bool:
+        """Whether the table has the column."""
+        return column in self.frame.columns
+
+    def column(self, name: str) -> "Column":
+        """A column by the name that was asked for when reading."""
+        return Column(table=self, name=name)
+
+    def place(self, row: int) -> str:
+        """``nodes/airport.csv, line 17``"""
+        file = self.files[self.frame[_FILE][row]]
+        return f"{file.name}, line {file.line(self.frame[_ROW][row])}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table, as text, as numbers and as times; each is parsed when first asked for."""
+
+    table: Table
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def text(self) -> pl.Series:
+        """The cells; null where missing."""
+        cells = self.table.frame[self.name] if self.table.has(self.name) else pl.Series([None] * len(self), dtype=pl.String)
+        empty = cells == ""
+        return cells.set(empty, None) if empty.any() else cells
+
+    @cached_property
+    def numbers(self) -> pl.Series:
+        """Float64; null where missing or not a finite number."""
+        numbers = self.text.cast(pl.Float64, strict=False)
+        unusable = ~numbers.is_finite()
+        return numbers.set(unusable, None) if unusable.any() else numbers
+
+    @cached_property
+    def instants(self) -> pl.Series:
+        """Times in milliseconds, UTC; null where missing or not a time."""
+        read: pl.Series | None = None
+        for form in _TIME_FORMS:
+            if read is not None and read.null_count() == self.text.null_count():
+                break
+            times = self.text.str.to_datetime(form, time_unit="ms", time_zone="UTC", strict=False)
+            read = times if read is None else read.zip_with(read.is_not_null(), times)
+        return read if read is not None else self.text
+
+    def error(self, row: int, message: str) -> WorkFailed:
+        """The error to be raised about a cell: ``message`` follows its place and its value."""
+        cell = self.text[row]
+        shown = "the cell is empty" if cell is None else f"'{cell[:100]}'"
+        return WorkFailed(f"{self.table.place(row)}, column '{self.name}': {shown}{message}")
+
+    def split(self, separator: str) -> pl.Series:
+        """The cells' parts; see ``split_cells``."""
+        return split_cells(self.text, separator)
+
+
+def split_cells(text: pl.Series, separator: str) -> pl.Series:
+    """Lists of the parts of each cell; a separator inside a part is written ``\\;``. Null where missing."""
+    escaped = f"\\{separator}"
+    if not text.str.contains(escaped, literal=True).any():
+        return text.str.split(separator)
+    parts = text.str.replace_all(escaped, "\0", literal=True).str.split(separator)
+    return parts.list.eval(pl.element().str.replace_all("\0", separator, literal=True))
+
+
+def plain_name(header: str) -> str:
+    """The name of a column without the type that some exports append: ``dist:int``, ``genre:string[]``."""
+    name, colon, kind = header.rpartition(":")
+    return name if colon and kind.removesuffix("[]").lower() in _HEADER_TYPES else header
+
+
+def _position(file: CsvFile, header: list[str], column: str) -> int:
+    matches = [i for i, name in enumerate(header) if name == column]
+    matches = matches or [i for i, name in enumerate(header) if plain_name(name) == plain_name(column)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise WorkFailed(f"{file.name}, line 1: the column '{column}' is there {len(matches)} times; names must be unique")
+    raise WorkFailed(f"{file.name}, line 1: there is no column '{column}'{suggestion(column, header)}; "
+                     f"the columns are {', '.join(header)}")

@@ -1,0 +1,86 @@
+"""``python -m despina.programs SPEC.json``: do one run's work.
+
+The outcome is written to ``result.json`` beside the specification, whole or not at all: ``{"result": {…}}`` or
+``{"failure_reason": "…"}``. Progress goes to standard output, one JSON line each, and the log to standard error. Exit status 0
+tells success and 1 failure. SIGTERM ends the program at once.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from despina.artifacts import open_artifacts
+from despina.core.errors import DespinaError
+from despina.core.job import ProcessWork, RunSpec, StrategyWork, TrainWork
+from despina.programs.context import Context
+
+log = logging.getLogger(__name__)
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
+"""What the numerical libraries read, once, when they are imported."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program; returns the exit status."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m despina.programs SPEC.json\n")
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    path = Path(arguments[0])
+    outcome = _outcome(path)
+    _write(path.with_name("result.json"), msgspec.json.encode(outcome))
+    return 0 if "result" in outcome else 1
+
+
+def _outcome(path: Path) -> dict[str, Any]:
+    """What ``result.json`` is to say."""
+    try:
+        spec = msgspec.json.decode(path.read_bytes(), type=RunSpec)
+        for name in THREAD_SETTINGS:
+            os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // spec.share)))
+        return {"result": _run(spec, Context(folder=Path.cwd(), store=open_artifacts()))}
+    except DespinaError as error:
+        log.error("%s", error)  # noqa: TRY400 - the input is at fault; where we noticed says nothing
+        return {"failure_reason": str(error)}
+    except MemoryError:
+        traceback.print_exc()
+        return {"failure_reason": "There was not enough memory for this work. Run fewer trials at a time "
+                                  "(maxHPOParallelTrainingJobs), lower batch-size, fanout or num-hidden, or use a larger machine."}
+    except Exception as error:  # noqa: BLE001 - whatever happens, the job has to learn of it
+        traceback.print_exc()
+        return {"failure_reason": f"InternalError: {type(error).__name__}: {error}"}
+
+
+def _run(spec: RunSpec, context: Context) -> dict[str, Any]:
+    """Each program is imported only when it is the one to run: the strategy needs no torch, and training no polars."""
+    match spec.work:
+        case ProcessWork():
+            from despina.programs import process
+            return process.run(spec.work, context)
+        case StrategyWork():
+            from despina.programs import strategy
+            return strategy.run(spec.work, context)
+        case TrainWork():
+            from despina.programs import train
+            return train.run(spec.work, context)
+        case _:
+            from despina.programs import transform
+            return transform.run(spec.work, context)
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""What every program is given beside its work."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from despina.core.job import Progress
+from despina.core.ports import ArtifactStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The surroundings of one run."""
+
+    folder: Path
+    """The run's own folder; temporary files go here."""
+    store: ArtifactStore
+
+    def report(self, step: int, of: int, unit: str, *, metric: str | None = None, value: float | None = None,
+               best: float | None = None) -> None:
+        """Tell how far the run has come: one ``Progress`` line on standard output."""
+        progress = Progress(at=time.time_ns() // 1_000_000, step=step, of=of, unit=unit, metric=metric, value=value, best=best)
+        sys.stdout.write(msgspec.json.encode(progress).decode() + "\n")
+        sys.stdout.flush()

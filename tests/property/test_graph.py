@@ -1,0 +1,90 @@
+"""What holds of every graph: CSR keeps the edges, reverse types reverse them, a saved graph comes back, splits divide."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from despina.core.task import Task
+from despina.graph.graph import Csr, EdgeType, Graph, Target, both_directions
+from despina.graph.splits import random_split
+
+LIKES = EdgeType("user / a", "likes", "film")
+COUNTS = {"user / a": 7, "film": 5}
+pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=60)
+
+
+def arrays(edges: list[tuple[int, int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    columns = np.array(edges, dtype=np.int32).reshape(-1, 2)
+    return columns[:, 0].copy(), columns[:, 1].copy()
+
+
+def walk(csr: Csr) -> list[tuple[int, int, int]]:
+    """(edge id, source, destination) of every edge."""
+    return [(int(csr.edge_ids[i]), int(csr.indices[i]), node)
+            for node in range(len(csr.indptr) - 1) for i in range(csr.indptr[node], csr.indptr[node + 1])]
+
+
+@given(pairs)
+def test_csr_keeps_every_edge_in_order_and_the_reverse_type_reverses_it(edges: list[tuple[int, int]]) -> None:
+    both = both_directions(LIKES, *arrays(edges), COUNTS)
+    assert set(both) == {LIKES, EdgeType("film", "rev-likes", "user / a")}
+    assert sorted(walk(both[LIKES])) == [(i, source, destination) for i, (source, destination) in enumerate(edges)]
+    assert sorted(walk(both[LIKES.reverse])) == [(i, destination, source) for i, (source, destination) in enumerate(edges)]
+    for csr in both.values():
+        ids = [(node, edge_id) for edge_id, _, node in walk(csr)]
+        assert ids == sorted(ids), "the edges of one destination keep their order"
+        assert [array.dtype.name for array in (csr.indptr, csr.indices, csr.edge_ids)] == ["int64", "int32", "int32"]
+
+
+@given(pairs, st.booleans(), st.lists(st.text(max_size=5), min_size=7, max_size=7))
+@settings(max_examples=40)
+def test_a_saved_graph_comes_back(edges: list[tuple[int, int]], multilabel: bool, texts: list[str]) -> None:
+    generator = np.random.default_rng(len(edges))
+    mask = np.arange(7) % 3
+    graph = Graph(
+        node_counts=COUNTS, node_ids={"user / a": texts, "film": list("abcde")},
+        features={"film": generator.random((5, 3), dtype=np.float32)},
+        feature_columns={"film": {"length": (0, 1), "genre": (1, 3)}},
+        edges=both_directions(LIKES, *arrays(edges), COUNTS),
+        edge_features={LIKES: generator.random((len(edges), 2), dtype=np.float32)},
+        raw_features={"user / a": {"note": texts}},
+        target=Target(node_type="user / a", property="group", task=Task.NODE_CLASS, classes=("x", "y"), multilabel=multilabel,
+                      labels=np.zeros((7, 2), dtype=np.float32) if multilabel else np.arange(7) % 2 - 1,
+                      train=mask == 0, valid=mask == 1, test=mask == 2))
+    with tempfile.TemporaryDirectory() as folder:
+        graph.save(Path(folder) / "graph")
+        again = Graph.load(Path(folder) / "graph")
+        assert (again.node_counts, again.node_ids, again.feature_columns, again.raw_features) == (
+            graph.node_counts, graph.node_ids, graph.feature_columns, graph.raw_features)
+        assert list(again.edges) == list(graph.edges)
+        for edge_type, csr in graph.edges.items():
+            assert Counter(walk(again.edges[edge_type])) == Counter(walk(csr))
+            assert again.edges[edge_type].indices.dtype == np.int32
+        assert np.array_equal(again.features["film"], graph.features["film"])
+        assert np.array_equal(again.edge_features[LIKES], graph.edge_features[LIKES])
+        assert (again.target.node_type, again.target.classes, again.target.multilabel) == ("user / a", ("x", "y"), multilabel)
+        for name in ("labels", "train", "valid", "test"):
+            ours, theirs = getattr(graph.target, name), getattr(again.target, name)
+            assert ours.dtype == theirs.dtype
+            assert np.array_equal(ours, theirs)
+        again.features["film"][:] = -1
+        assert np.array_equal(Graph.load(Path(folder) / "graph").features["film"], graph.features["film"]), "the file is untouched"
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=200).filter(any), st.integers(1, 10), st.integers(0, 10), st.integers(0, 10),
+       st.integers(0, 3))
+def test_a_split_divides_the_labelled_nodes(labelled: list[bool], train: int, valid: int, test: int, seed: int) -> None:
+    total = train + valid + test
+    rates = (train / total, valid / total, test / total)
+    split = random_split(np.array(labelled), rates, seed=seed)
+    assert np.array_equal(split.train.astype(int) + split.valid + split.test, np.array(labelled).astype(int))
+    assert split.train.any()
+    tolerance = 1 if round(rates[0] * sum(labelled)) else 2  # the training part takes a node it has no share for
+    for mask, rate in zip((split.train, split.valid, split.test), rates, strict=True):
+        assert abs(int(mask.sum()) - rate * sum(labelled)) <= tolerance
+        assert rate > 0 or not mask.any()

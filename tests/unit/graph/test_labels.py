@@ -1,0 +1,57 @@
+"""Labels, classes and the parts of the split."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit.graph.people import FILES, NODES, read, write
+
+from despina.graph.splits import random_split
+
+SPLIT = {"graph.nodes.0.labels.0": {"label": ["group", "classification"], "custom_split_filenames": {
+    "train": "train.csv", "valid": "valid.csv", "test": "test.csv"}}}
+
+
+def test_split_files_are_followed(tmp_path: Path) -> None:
+    target = read(write(tmp_path, SPLIT)).graph.target
+    assert [mask.nonzero()[0].tolist() for mask in (target.train, target.valid, target.test)] == [[0, 1], [2], [3]]
+    assert not target.multilabel
+
+
+def test_the_test_part_is_optional(tmp_path: Path) -> None:
+    label = {"label": ["group", "classification"], "custom_split_filenames": {"train": "train.csv", "valid": "valid.csv"}}
+    assert not read(write(tmp_path, {"graph.nodes.0.labels.0": label})).graph.target.test.any()
+
+
+def test_labels_in_a_split_file_override_the_exported_ones(tmp_path: Path) -> None:
+    target = read(write(tmp_path, SPLIT, {"train.csv": "~id,group\na,y\nf,z\n"})).graph.target
+    assert target.classes == ("x", "y", "z")
+    assert target.labels.tolist() == [1, 1, 0, 1, 0, 2]
+    assert target.train.nonzero()[0].tolist() == [0, 5]
+
+
+def test_a_separator_makes_the_task_multi_label(tmp_path: Path) -> None:
+    nodes = FILES[NODES].replace('"x"', '"x;z"')
+    target = read(write(tmp_path, {"graph.nodes.0.labels.0.separator": ";"}, {NODES: nodes})).graph.target
+    assert target.multilabel
+    assert target.classes == ("x", "y", "z")
+    assert target.labels.dtype == np.float32
+    assert target.labels.tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 0, 0]]
+    assert (target.train | target.valid | target.test).tolist() == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(("rates", "sizes"), [
+    ((0.6, 0.2, 0.2), (60, 20, 20)), ((0.9, 0.1, 0.0), (90, 10, 0)), ((1.0, 0.0, 0.0), (100, 0, 0)), ((0.7, 0.0, 0.3), (70, 0, 30)),
+    ((0.001, 0.4995, 0.4995), (1, 49, 50)), ((0.7, 0.2, 0.1), (70, 20, 10))])
+def test_random_parts_have_their_sizes(rates: tuple[float, float, float], sizes: tuple[int, int, int]) -> None:
+    labelled = np.ones(120, dtype=np.bool_)
+    labelled[::6] = False
+    split = random_split(labelled, rates)
+    assert (split.train.sum(), split.valid.sum(), split.test.sum()) == sizes
+
+
+def test_a_seed_repeats_its_split_and_another_does_not() -> None:
+    labelled = np.ones(100, dtype=np.bool_)
+    first, again, other = (random_split(labelled, (0.5, 0.25, 0.25), seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.train, again.train)
+    assert not np.array_equal(first.train, other.train)

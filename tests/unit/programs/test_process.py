@@ -1,0 +1,140 @@
+"""The data-processing program, run as an engine runs it: a process, a specification, a folder that stands in for S3."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.unit.graph.people import CONFIGURATION, EDGES, write
+
+from despina.core.job import Progress
+from despina.graph.export import Encodings
+from despina.graph.graph import Graph
+from despina.learn.hyperparameters import default_configuration
+
+TIME_LIMIT = 60
+
+
+class Run:
+    """One run of the program in a folder of its own."""
+
+    def __init__(self, folder: Path, work: dict[str, Any] | str) -> None:
+        self.folder = folder / "run"
+        self.folder.mkdir(exist_ok=True)
+        spec = work if isinstance(work, str) else json.dumps({"run_id": "run-1", "work": work})
+        (self.folder / "spec.json").write_text(spec, encoding="utf-8")
+        self.process = subprocess.run(
+            [sys.executable, "-m", "despina.programs", "spec.json"], cwd=self.folder, capture_output=True, timeout=TIME_LIMIT,
+            env=os.environ | {"DESPINA_S3_FOLDER": str(folder / "s3")}, check=False)
+        self.outcome: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+
+
+def work(**changes: str) -> dict[str, str]:
+    return {"type": "process", "input": "s3://bucket/export", "output": "s3://bucket/out",
+            "config_file_name": CONFIGURATION} | changes
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Path:
+    write(tmp_path / "s3" / "bucket" / "export", {"graph.nodes.0.features.2": {"feature": ["since", "when", "none"]}})
+    return tmp_path / "s3" / "bucket"
+
+
+class Restricted(pickle.Unpickler):
+    """Allows what graph-notebook allows when it reads ``info.pkl``."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = (name in {"OrderedDict", "defaultdict"} if module == "collections"
+                   else module.startswith("numpy") and name in {"ndarray", "dtype", "_reconstruct", "scalar", "array"})
+        if not allowed:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return super().find_class(module, name)
+
+
+def test_an_export_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
+    run = Run(tmp_path, work())
+    assert run.process.returncode == 0, run.process.stderr.decode()
+    assert run.outcome == {"result": {"nodes": 6, "edges": 4, "rows": 10, "train": 3, "valid": 1, "test": 1}}
+    assert sorted(path.name for path in run.folder.iterdir()) == ["result.json", "spec.json"], "nothing is left in the run's folder"
+    graph = Graph.load(bucket / "out" / "graph")
+    assert graph.node_ids == {"person": list("abcdef")}
+    hyperparameters = json.loads((bucket / "out" / "model-hpo-configuration.json").read_text(encoding="utf-8"))
+    assert hyperparameters == json.loads(json.dumps(default_configuration(graph)))
+    encodings = msgspec.json.decode((bucket / "out" / "encoding.json").read_bytes(), type=Encodings)
+    assert set(encodings.nodes["person"]) == {"age", "town", "when"}
+    recommendation = json.loads((bucket / "out" / "train_instance_recommendation.json").read_text(encoding="utf-8"))
+    assert (recommendation["instance"], recommendation["cpu_instance"]) == ("ml.g4dn.xlarge", "ml.m5.large")
+    assert recommendation["mem_size"] > 2**30
+    assert recommendation["disk_size"] > 0
+
+
+def test_progress_is_one_line_for_each_file(tmp_path: Path, bucket: Path) -> None:
+    run = Run(tmp_path, work())
+    lines = [msgspec.json.decode(line, type=Progress) for line in run.process.stdout.splitlines()]
+    assert [(line.step, line.of, line.unit) for line in lines] == [(1, 2, "file"), (2, 2, "file")]
+    assert b"nodes of type person: 6, 4 columns of features" in run.process.stderr
+
+
+def test_info_is_what_graph_notebook_may_open(tmp_path: Path, bucket: Path) -> None:
+    Run(tmp_path, work())
+    content = (bucket / "out" / "info.pkl").read_bytes()
+    assert content[:2] == b"\x80\x04", "protocol 4"
+    with (bucket / "out" / "info.pkl").open("rb") as file:
+        info = Restricted(file).load()
+    assert info["node_id_map"] == {"person": {name: i for i, name in enumerate("abcdef")}}
+    assert info["label_map"] == {"person": {0: "x", 1: "y"}}
+    assert info["label_properties"] == {"person": "group"}
+    assert info["is_multilabel"] is False
+    assert info["node_feat_meta"]["person"]["age"] == {"type": "numerical", "columns": [0, 1]}
+    assert info["node_feat_meta"]["person"]["when"]["type"] == "raw_feat"
+    assert len(info["node_feat_meta"]["person"]["when"]["raw_feat"]) == 6
+    assert info["edge_feat_meta"] == {("person", "knows", "person"): {"weight": {"type": "numerical", "columns": [0, 1]}}}
+    assert np.array_equal(info["node_counts"], [6])
+
+
+def test_a_fault_of_the_export_is_the_failure_reason(tmp_path: Path, bucket: Path) -> None:
+    edges = bucket / "export" / EDGES
+    edges.write_text(edges.read_text(encoding="utf-8").replace('"c","a"', '"c","z"'), encoding="utf-8")
+    run = Run(tmp_path, work())
+    assert run.process.returncode == 1
+    assert run.outcome == {"failure_reason": f"{EDGES}, line 4, column '~to': 'z' is the id of no node of type 'person' "
+                                             "in nodes/person.csv"}
+    assert not (bucket / "out").exists()
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"config_file_name": "other.json"},
+     f"there is no file 'other.json' at s3://bucket/export; the JSON files there are: {CONFIGURATION}"),
+    ({"input": "s3://bucket/nothing"}, "s3://bucket/nothing"),
+    ({"input": "ftp://bucket/nothing"}, "'ftp://bucket/nothing' is not of the form s3://bucket/key or file:///path"),
+    ({"model_type": "kge"}, "the model type 'kge' is not offered yet by this version of Despina; 'heterogeneous' is"),
+])
+def test_a_fault_of_the_work_is_the_failure_reason(tmp_path: Path, bucket: Path, changes: dict[str, str], expected: str) -> None:
+    run = Run(tmp_path, work(**changes))
+    assert run.process.returncode == 1
+    assert expected in run.outcome["failure_reason"]
+    assert "Traceback" not in run.process.stderr.decode()
+
+
+def test_our_own_faults_are_told_too(tmp_path: Path) -> None:
+    run = Run(tmp_path, "{}")
+    assert run.process.returncode == 1
+    assert run.outcome["failure_reason"].startswith("InternalError: ValidationError: ")
+    assert "Traceback" in run.process.stderr.decode()
+
+
+def test_processing_imports_no_torch(tmp_path: Path, bucket: Path) -> None:
+    script = "import sys; from despina.programs.__main__ import main; main(['spec.json']); sys.exit('torch' in sys.modules)"
+    folder = tmp_path / "again"
+    folder.mkdir()
+    (folder / "spec.json").write_text(json.dumps({"run_id": "r", "work": work()}), encoding="utf-8")
+    status = subprocess.run([sys.executable, "-c", script], cwd=folder, timeout=TIME_LIMIT, check=False, capture_output=True,
+                            env=os.environ | {"DESPINA_S3_FOLDER": str(bucket.parent)}).returncode
+    assert "result" in json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert status == 0
