@@ -22,7 +22,8 @@ from despina.control.reconciler import Reconciler
 from despina.core.errors import DespinaError
 from despina.core.names import Cluster
 from despina.core.ports import JobStore
-from despina.engine import LocalEngine, open_engine
+from despina.engine import open_engine
+from despina.engine.local import LocalEngine
 from despina.settings import Settings
 from despina.store import open_store
 

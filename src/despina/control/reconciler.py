@@ -15,12 +15,13 @@ from despina.core import plans
 from despina.core.errors import ArtifactError, LeaseLost, WorkFailed
 from despina.core.job import Job, Status
 from despina.core.lifecycle import Command, Seen, Stop, advance, deadline
+from despina.core.location import Location
 from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore
 
 log = logging.getLogger("despina.reconciler")
 
-LEASE_MS = 30_000
-"""How long a job is held by a reconciler that died."""
+LEASE_MS = 5_000
+"""How long a job is held by a reconciler that died. A longer pass (a long sweep) is still written if nobody took over."""
 LOOK_AGAIN_MS = 5_000
 """How often a running job is looked at although nothing was reported."""
 STOPPING_MS = 250
@@ -118,6 +119,9 @@ class Reconciler:
         """Delete what the job wrote. What cannot be deleted is noted, and another ``clean`` tries again."""
         try:
             removed = sum(self._artifacts.delete(location) for location in plans.outputs(job))
+            prefix = Location.parse(job.prefix)
+            if next(iter(self._artifacts.list(prefix)), None) is None:
+                self._artifacts.delete(prefix)  # the empty folder
         except ArtifactError as error:
             log.warning("%s %s: its artefacts could not be deleted: %s", job.kind, job.id, error)
             note = f"The artefacts could not be deleted, cancel with clean again: {error}"

@@ -30,6 +30,7 @@ class HandDriven:
         self.on_observe: Callable[[], object] = lambda: None
         self.submit_error: OSError | None = None
         self.delete_error: ArtifactError | None = None
+        self.foreign = False
 
     def now(self) -> int:
         return self.time
@@ -64,7 +65,8 @@ class HandDriven:
         raise ArtifactError(str(location))
 
     def list(self, location: Location) -> Iterator[Entry]:
-        yield Entry(path="file", size=1)
+        if str(location) == REQUEST.input_data_s3_location or self.foreign:
+            yield Entry(path="file", size=1)
 
     def delete(self, location: Location) -> int:
         if self.delete_error:
@@ -150,7 +152,7 @@ def test_a_wish_that_arrives_during_a_pass_is_not_lost_to_the_completion_it_comp
     world.hands.on_observe = cancel_once
     world.later()
     assert world.job.status is Status.STOPPED
-    assert world.hands.deleted == [f"{world.job.prefix}/preloading-output"]
+    assert world.hands.deleted == [f"{world.job.prefix}/preloading-output", world.job.prefix]
 
 
 def test_clean_sweeps_after_the_last_run_is_dead_and_before_the_job_is_stopped(world: World) -> None:
@@ -163,10 +165,20 @@ def test_clean_sweeps_after_the_last_run_is_dead_and_before_the_job_is_stopped(w
     world.later()
     assert world.job.status is Status.STOPPED
     assert world.job.swept
-    assert len(world.hands.deleted) == 1
+    assert len(world.hands.deleted) == 2
     world.jobs.cancel(KIND, "dp", clean=True)
     world.later()
-    assert len(world.hands.deleted) == 1, "what is swept is not swept again"
+    assert len(world.hands.deleted) == 2, "what is swept is not swept again"
+
+
+def test_clean_leaves_files_of_others_beside_what_the_job_wrote(world: World) -> None:
+    world.jobs.start(REQUEST, invocation=None)
+    world.hands.foreign = True
+    world.jobs.cancel(KIND, "dp", clean=True)
+    world.later()
+    world.later()
+    assert world.job.swept
+    assert world.hands.deleted == [f"{world.job.prefix}/preloading-output"]
 
 
 def test_a_sweep_that_fails_is_noted_and_can_be_asked_for_again(world: World) -> None:
