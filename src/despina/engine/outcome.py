@@ -64,6 +64,9 @@ def _judge(run: RunFolder, end: Exit) -> tuple[RunState, dict[str, Any] | None, 
         return RunState.FAILED, None, f"The program's last word cannot be read: {error}."
     if word is not None and word.failure_reason is not None:
         return RunState.FAILED, None, word.failure_reason
+    if word is not None and word.result is not None:
+        # It is the last thing that a program writes: the work is done, whatever happened to the process after it.
+        return RunState.SUCCEEDED, word.result, None
     if end.signal is not None:
         return RunState.LOST, None, f"The program was killed by {_name(end.signal)}."
     if end.code is None:
@@ -71,9 +74,7 @@ def _judge(run: RunFolder, end: Exit) -> tuple[RunState, dict[str, Any] | None, 
     if end.code != 0:
         log = run.read_last_log_lines(_LOG_LIMIT)
         return RunState.FAILED, None, f"The program ended with exit status {end.code}{': ' + log if log else '.'}"
-    if word is None or word.result is None:
-        return RunState.FAILED, None, "The program ended with exit status 0 and left no result."
-    return RunState.SUCCEEDED, word.result, None
+    return RunState.FAILED, None, "The program ended with exit status 0 and left no result."
 
 
 def _name(number: int) -> str:
