@@ -1,0 +1,150 @@
+"""The ASGI application: from a request to its row of the table, and from the result or the error to an answer."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from despina.api import errors
+from despina.api.errors import Answer, MethodNotAllowed, UnknownPath, malformed_http_answer
+from despina.api.invocations import invocation
+from despina.api.limits import ClientGone, Limits, read_body
+from despina.api.operations import LOG_OPERATIONS, OPERATIONS, Operation
+from despina.api.rendering import View
+from despina.api.request_ids import request_ids
+from despina.api.scope import Receive, Scope, Send, client_host, raw_path
+from despina.api.service import JobService
+from despina.api.settings import ApiSettings
+from despina.api.status import status_operations
+from despina.api.wire import Reader
+from despina.core.errors import NotOffered
+from despina.core.names import Cluster
+
+__all__ = ["Api", "ApiSettings", "malformed_http_answer"]
+
+THREADS = 8
+"""Threads for use cases that may take long. With as many writers a store is busy; what is more waits its turn."""
+
+
+class Route(NamedTuple):
+    """An operation with the reader of its requests."""
+
+    operation: Operation
+    reader: Reader
+
+
+Methods = dict[str, Route]
+
+
+class Routes:
+    """Finds routes by path. Paths are compared as they stand on the wire: an id with ``%2F`` in it is one segment."""
+
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
+        self._fixed: dict[bytes, Methods] = {}
+        self._by_id: dict[tuple[bytes, bytes], Methods] = {}
+        for operation in operations:
+            route = Route(operation, Reader(operation.name, operation.request))
+            head, braces, tail = operation.path.encode("ascii").partition(b"/{id}")
+            methods = self._by_id.setdefault((head, tail), {}) if braces else self._fixed.setdefault(head, {})
+            methods[operation.method] = route
+        for head, _ in self._by_id:
+            # An SDK that is given an empty id asks for this; the real service takes it for the collection.
+            if head in self._fixed:
+                self._fixed[head + b"/"] = self._fixed[head]
+
+    def find(self, path: bytes) -> tuple[Methods | None, bytes]:
+        """The routes of a path by method, or None; and the id in the path, still encoded."""
+        methods = self._fixed.get(path)
+        if methods is not None:
+            return methods, b""
+        root, _, rest = path[1:].partition(b"/")
+        collection, _, rest = rest.partition(b"/")
+        raw_id, slash, tail = rest.partition(b"/")
+        return self._by_id.get((b"/" + root + b"/" + collection, slash + tail)), raw_id
+
+
+class Api:
+    """The Neptune Data API's ML operations over a control plane, as an ASGI 3 application.
+
+    Args:
+        jobs: The control plane.
+        settings: Limits, and what is offered.
+        cluster: Where ARNs say that things are.
+        clock: Seconds that never run backwards, for the limits.
+    """
+
+    def __init__(self, jobs: JobService, *, settings: ApiSettings, cluster: Cluster,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._jobs = jobs
+        self._settings = settings
+        self._cluster = cluster
+        self._limits = Limits(settings, clock)
+        self._routes = Routes((*OPERATIONS, *LOG_OPERATIONS, *status_operations(settings, datetime.now(UTC))))
+        self._request_ids = request_ids()
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
+        self._encode = msgspec.json.Encoder().encode
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or take part in the server's start and end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"Despina speaks HTTP, not {scope['type']}.")
+        request_id = next(self._request_ids)
+        try:
+            body = await self._answer(scope, receive)
+            answer = Answer(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)),
+                                  (b"x-amzn-requestid", request_id.encode("ascii"))], body)
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client gets an answer and the log the rest
+            answer = errors.answer(error, request_id)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
+        """The body of a successful answer: limits first, then everything about the request."""
+        methods, raw_id = self._routes.find(raw_path(scope))
+        route = methods.get(scope["method"]) if methods else None
+        if route is not None and not route.operation.metered:
+            return await self._perform(route, raw_id, scope, receive)
+        self._limits.enter(client_host(scope))
+        try:
+            if methods is None:
+                raise UnknownPath(f"There is no operation at the path '{raw_path(scope).decode('latin-1')}'.")
+            if route is None:
+                raise MethodNotAllowed(f"The method {scope['method']} is not allowed at this path: it must be "
+                                       f"{' or '.join(methods)}.", allowed=tuple(methods))
+            return await self._perform(route, raw_id, scope, receive)
+        finally:
+            self._limits.leave()
+
+    async def _perform(self, route: Route, raw_id: bytes, scope: Scope, receive: Receive) -> bytes:
+        operation = route.operation
+        if not self._settings.ml_enabled and operation.path.startswith("/ml/"):
+            raise NotOffered("Neptune ML is switched off on this server: the setting cluster.ml_enabled is false.")
+        if operation.use_case is None or operation.render is None:
+            raise NotOffered(f"{operation.name} is not offered yet by this version of Despina "
+                             "(data processing and model training are).")
+        body, invoked = b"", None
+        if operation.method == "POST":
+            body, invoked = await read_body(scope, receive, self._settings), invocation(scope)
+        request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
+        result: Any
+        if operation.in_thread:
+            loop = asyncio.get_running_loop()
+            result = await loop.run_in_executor(self._threads, operation.use_case, self._jobs, request, invoked)
+        else:
+            result = operation.use_case(self._jobs, request, invoked)
+        return self._encode(operation.render(result, request, View(self._cluster, scope)))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        self._threads.shutdown(wait=False)
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,117 @@
+"""THE TABLE: the sixteen ML operations of the Neptune Data API, and Despina's own beside them.
+
+``tests/wire/test_operation_table.py`` holds it against the service model of the AWS SDKs. The IAM actions do not follow from the
+operations' names (Neptune user guide, "IAM actions for data access"), so they stand here too.
+"""
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Any
+
+from despina.api import rendering
+from despina.api.rendering import Document, Listing, Log, View
+from despina.api.service import JobService
+from despina.core.frozen import Frozen
+from despina.core.job import Job, JobKind
+from despina.core.requests import (
+    CancelJob,
+    CreateEndpoint,
+    GetJob,
+    ListJobs,
+    ReadJobLogs,
+    StartDataProcessing,
+    StartModelTraining,
+    StartModelTransform,
+)
+
+UseCase = Callable[[JobService, Any, str | None], Any]
+"""From the control plane, the request and its invocation id to a result."""
+Renderer = Callable[[Any, Any, View], Document]
+"""From the result and its request to the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A row of the table. The first seven fields are positional, so that the rows read as a table."""
+
+    name: str
+    method: str
+    path: str
+    """``{id}`` stands for the id of a job or endpoint."""
+    action: str | None
+    """The IAM action that permits it, without its prefix ``neptune-db:``; None for what everyone may do."""
+    request: type[Frozen]
+    use_case: UseCase | None
+    """None, as ``render``, for an operation that is not offered."""
+    render: Renderer | None
+    _: KW_ONLY
+    in_thread: bool = False
+    """Whether the use case may take long: it writes, or reads large files."""
+    metered: bool = True
+    """Whether the limits on requests count it."""
+
+    @property
+    def offered(self) -> bool:
+        """Whether this version of Despina can do it."""
+        return self.use_case is not None
+
+
+def _start(jobs: JobService, request: StartDataProcessing | StartModelTraining, invocation: str | None) -> Job:
+    return jobs.start(request, invocation=invocation)
+
+
+def _list(kind: JobKind, jobs: JobService, request: ListJobs, _invocation: str | None) -> Listing:
+    page = jobs.list(kind, request)
+    return Listing(page, jobs.details(kind, page.ids) if request.details else None)
+
+
+def _get(kind: JobKind, jobs: JobService, request: GetJob, _invocation: str | None) -> Job:
+    return jobs.details(kind, (request.id,))[0] if request.details else jobs.get(kind, request.id)
+
+
+def _cancel(kind: JobKind, jobs: JobService, request: CancelJob, _invocation: str | None) -> Job:
+    return jobs.cancel(kind, request.id, clean=request.clean)
+
+
+def _read_logs(kind: JobKind, jobs: JobService, request: ReadJobLogs, _invocation: str | None) -> Log:
+    return Log(*jobs.read_logs(kind, request))
+
+
+_PROCESSING, _TRAINING = JobKind.DATA_PROCESSING, JobKind.MODEL_TRAINING
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("StartMLDataProcessingJob", "POST", "/ml/dataprocessing", "StartMLDataProcessingJob",
+              StartDataProcessing, _start, rendering.started, in_thread=True),
+    Operation("ListMLDataProcessingJobs", "GET", "/ml/dataprocessing", "ListMLDataProcessingJobs",
+              ListJobs, partial(_list, _PROCESSING), rendering.listed),
+    Operation("GetMLDataProcessingJob", "GET", "/ml/dataprocessing/{id}", "GetMLDataProcessingJobStatus",
+              GetJob, partial(_get, _PROCESSING), rendering.got),
+    Operation("CancelMLDataProcessingJob", "DELETE", "/ml/dataprocessing/{id}", "CancelMLDataProcessingJob",
+              CancelJob, partial(_cancel, _PROCESSING), rendering.cancelled, in_thread=True),
+    Operation("StartMLModelTrainingJob", "POST", "/ml/modeltraining", "StartMLModelTrainingJob",
+              StartModelTraining, _start, rendering.started, in_thread=True),
+    Operation("ListMLModelTrainingJobs", "GET", "/ml/modeltraining", "ListMLModelTrainingJobs",
+              ListJobs, partial(_list, _TRAINING), rendering.listed),
+    Operation("GetMLModelTrainingJob", "GET", "/ml/modeltraining/{id}", "GetMLModelTrainingJobStatus",
+              GetJob, partial(_get, _TRAINING), rendering.got),
+    Operation("CancelMLModelTrainingJob", "DELETE", "/ml/modeltraining/{id}", "CancelMLModelTrainingJob",
+              CancelJob, partial(_cancel, _TRAINING), rendering.cancelled, in_thread=True),
+    Operation("StartMLModelTransformJob", "POST", "/ml/modeltransform", "StartMLModelTransformJob",
+              StartModelTransform, None, None),
+    Operation("ListMLModelTransformJobs", "GET", "/ml/modeltransform", "ListMLModelTransformJobs", ListJobs, None, None),
+    Operation("GetMLModelTransformJob", "GET", "/ml/modeltransform/{id}", "GetMLModelTransformJobStatus", GetJob, None, None),
+    Operation("CancelMLModelTransformJob", "DELETE", "/ml/modeltransform/{id}", "CancelMLModelTransformJob", CancelJob, None, None),
+    Operation("CreateMLEndpoint", "POST", "/ml/endpoints", "CreateMLEndpoint", CreateEndpoint, None, None),
+    Operation("ListMLEndpoints", "GET", "/ml/endpoints", "ListMLEndpoints", ListJobs, None, None),
+    Operation("GetMLEndpoint", "GET", "/ml/endpoints/{id}", "GetMLEndpointStatus", GetJob, None, None),
+    Operation("DeleteMLEndpoint", "DELETE", "/ml/endpoints/{id}", "DeleteMLEndpoint", CancelJob, None, None),
+)
+
+LOG_OPERATIONS: tuple[Operation, ...] = (
+    Operation("ReadDataProcessingJobLogs", "GET", "/ml/dataprocessing/{id}/logs", "GetMLDataProcessingJobStatus",
+              ReadJobLogs, partial(_read_logs, _PROCESSING), rendering.logged, in_thread=True),
+    Operation("ReadModelTrainingJobLogs", "GET", "/ml/modeltraining/{id}/logs", "GetMLModelTrainingJobStatus",
+              ReadJobLogs, partial(_read_logs, _TRAINING), rendering.logged, in_thread=True),
+)
+"""Despina's own."""

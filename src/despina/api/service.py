@@ -1,0 +1,43 @@
+"""What the HTTP edge asks of the control plane."""
+
+from typing import Protocol
+
+from despina.core.job import Job, JobKind
+from despina.core.ports import Page
+from despina.core.requests import ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
+
+
+class JobService(Protocol):
+    """Starts, shows and cancels jobs. All calls are synchronous and may come from several threads.
+
+    ``get``, ``list`` and ``details`` are called in the event loop and must be quick; the others run in threads.
+    """
+
+    def start(self, request: StartDataProcessing | StartModelTraining, *, invocation: str | None) -> Job:
+        """Record a new job; a repeated ``invocation`` gives the job of the first one. Raises what ``JobStore.create`` raises,
+        and BaseJobMissing, BaseJobNotCompleted, InvalidLocation, NotOffered."""
+        ...
+
+    def get(self, kind: JobKind, job_id: str) -> Job:
+        """The job as recorded. Raises JobNotFound."""
+        ...
+
+    def list(self, kind: JobKind, request: ListJobs) -> Page:
+        """One page of ids, newest first."""
+        ...
+
+    def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
+        """The jobs with the progress of their runs as it is at this moment. Raises JobNotFound."""
+        ...
+
+    def cancel(self, kind: JobKind, job_id: str, *, clean: bool) -> Job:
+        """Record the wish to stop the job; the job as it is then. Raises JobNotFound, JobEnded."""
+        ...
+
+    def read_logs(self, kind: JobKind, request: ReadJobLogs) -> tuple[str, bytes, int]:
+        """A run's id, a part of its log, and the offset after that part. Raises JobNotFound."""
+        ...
+
+    def ready(self) -> None:
+        """Raise if jobs cannot be read."""
+        ...

@@ -1,0 +1,20 @@
+"""What the HTTP edge can be told."""
+
+from despina.core.frozen import Frozen
+
+
+class ApiSettings(Frozen, frozen=True, kw_only=True):
+    """The settings of the HTTP edge (``[limits]`` and ``[cluster]`` of ``despina.toml``)."""
+
+    max_in_flight: int = 64
+    """Requests that may be answered at a time."""
+    requests_per_second: int = 200
+    """Requests that one principal may send a second, on average; as many may come at once."""
+    max_body_bytes: int = 1_048_576
+    """The largest request body."""
+    body_timeout_seconds: float = 30
+    """How long a request body may take to arrive."""
+    ml_enabled: bool = True
+    """Whether the ML operations are offered."""
+    neptune_ml_iam_role: str = ""
+    """The cluster's default role, shown in ``/status``."""

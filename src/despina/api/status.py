@@ -1,0 +1,65 @@
+"""The server's own state: Neptune's ``/status``, and ``/healthz`` and ``/readyz`` for whoever runs it. No limit counts them.
+
+Source: Neptune Data API reference, GetEngineStatus.
+"""
+
+import logging
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from despina.api.errors import NotReady
+from despina.api.operations import Operation
+from despina.api.rendering import Document, View
+from despina.api.service import JobService
+from despina.api.settings import ApiSettings
+from despina.core.frozen import Frozen
+
+logger = logging.getLogger("despina.api")
+
+
+class NoMembers(Frozen, frozen=True, kw_only=True):
+    """A request that carries nothing."""
+
+
+def status_operations(settings: ApiSettings, started_at: datetime) -> tuple[Operation, ...]:
+    """The three operations of a server that was started then."""
+    status = engine_status(settings, started_at)
+
+    def engine(_jobs: JobService, _request: NoMembers, _invocation: str | None) -> Document:
+        return status
+
+    return (
+        Operation("GetEngineStatus", "GET", "/status", "GetEngineStatus", NoMembers, engine, _shown, metered=False),
+        Operation("GetHealth", "GET", "/healthz", None, NoMembers, _health, _shown, metered=False),
+        Operation("GetReadiness", "GET", "/readyz", None, NoMembers, _readiness, _shown, metered=False, in_thread=True),
+    )
+
+
+def engine_status(settings: ApiSettings, started_at: datetime) -> Document:
+    """What GetEngineStatus answers, as far as it applies to a server without a query engine."""
+    return {
+        "status": "healthy",
+        "startTime": f"{started_at.astimezone(UTC):%a %b %d %H:%M:%S UTC %Y}",
+        "dbEngineVersion": version("despina"),
+        "role": "writer",
+        "features": {"NeptuneML": "enabled" if settings.ml_enabled else "disabled", "IAMAuthentication": "disabled"},
+        "settings": {"neptune_ml_iam_role": settings.neptune_ml_iam_role},
+    }
+
+
+def _health(_jobs: JobService, _request: NoMembers, _invocation: str | None) -> Document:
+    return {"status": "healthy"}
+
+
+def _readiness(jobs: JobService, _request: NoMembers, _invocation: str | None) -> Document:
+    try:
+        jobs.ready()
+    except Exception as error:
+        logger.warning("Not ready: %s", error)
+        raise NotReady("The server is not ready: it cannot read its jobs. The server's log says why.") from error
+    return {"status": "ready"}
+
+
+def _shown(document: Document, _request: Any, _view: View) -> Document:
+    return document
