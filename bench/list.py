@@ -29,7 +29,7 @@ from despina.core import plans
 from despina.core.requests import StartModelTraining
 from despina.store import open_store
 
-SIZES = (1_000, 100_000, 1_000_000)
+SIZES = (1_000, 100_000)
 ITEMS = (10, 1024)
 CONNECTIONS = 8
 AHEAD = 8

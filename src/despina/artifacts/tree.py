@@ -1,0 +1,135 @@
+"""Folder trees handled through folder descriptors, so that no symbolic link is followed, not even one put there meanwhile.
+
+Every name is resolved in an open folder (``dir_fd``) and never as a path: whoever can write below a job's prefix can redirect
+neither what is written nor what is deleted (CWE-59, "link following").
+"""
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from despina.core.ports import Entry
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OWN_FOLDER = _FOLDER | os.O_NOFOLLOW
+_CHUNK = 1 << 20
+_TEMPORARY = re.compile(r"\.despina-[0-9a-f]{16}\.part")
+_NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
+"""What Linux says of opening a file or a link as a folder."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor of the folder at ``path``. Links on the way are followed: the way is the operator's."""
+    descriptor = os.open(path, _FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def entered(root: int, names: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
+    """A descriptor of the folder ``names`` below ``root``; with ``create`` the missing ones are made, and durable.
+
+    Raises:
+        FileNotFoundError: one is missing.
+        NotADirectoryError: one is a file or a symbolic link.
+    """
+    if not names:
+        yield root
+        return
+    if create:
+        with suppress(FileExistsError):
+            os.mkdir(names[0], dir_fd=root)
+            os.fsync(root)
+    descriptor = os.open(names[0], _OWN_FOLDER, dir_fd=root)
+    try:
+        with entered(descriptor, names[1:], create=create) as folder:
+            yield folder
+    finally:
+        os.close(descriptor)
+
+
+def files(folder: int, prefix: str = "") -> Iterator[Entry]:
+    """The regular files and links below ``folder`` by path, without those that ``copy`` has not finished."""
+    with os.scandir(folder) as scan:
+        # A slash after folders gives the order of whole paths: "a-b" comes before "a/b".
+        found = sorted((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in scan
+                       if not _TEMPORARY.fullmatch(entry.name))
+    for name, entry in found:
+        try:
+            if name.endswith("/"):
+                with entered(folder, (entry.name,)) as below:
+                    yield from files(below, prefix + name)
+                continue
+            status = os.stat(entry.name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:  # deleted meanwhile
+            continue
+        if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            yield Entry(path=prefix + name, size=status.st_size)
+
+
+def copy(source: int, target: int) -> None:
+    """Copy every file below ``source`` to the same place below ``target``; each appears whole, durable, or not at all.
+
+    Raises:
+        OSError: with the name of the file; ``ELOOP`` for a symbolic link in the source.
+    """
+    for name in sorted(os.listdir(source)):
+        if _TEMPORARY.fullmatch(name):
+            continue
+        mode = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            with entered(source, (name,)) as inner, entered(target, (name,), create=True) as place:
+                copy(inner, place)
+        elif stat.S_ISREG(mode):
+            _copy_file(source, target, name)
+        elif stat.S_ISLNK(mode):
+            raise OSError(errno.ELOOP, "symbolic links are not copied", name)
+        else:
+            raise OSError(errno.EINVAL, "neither a regular file nor a folder", name)
+    os.fsync(target)
+
+
+def _copy_file(source: int, target: int, name: str) -> None:
+    temporary = f".despina-{secrets.token_hex(8)}.part"
+    read = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
+    with os.fdopen(read, "rb") as original:
+        write = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=target)
+        try:
+            with os.fdopen(write, "wb") as written:
+                shutil.copyfileobj(original, written, _CHUNK)
+                written.flush()
+                os.fsync(written.fileno())
+            os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=target)
+            raise
+
+
+def remove(parent: int, name: str, failures: list[OSError]) -> int:
+    """Remove the file, link or tree ``name``; how many files and links are gone. What cannot be removed is noted and left."""
+    removed = 0
+    try:
+        try:
+            with entered(parent, (name,)) as folder:
+                removed = sum(remove(folder, inner, failures) for inner in os.listdir(folder))  # noqa: PTH208 - a descriptor
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
+            os.unlink(name, dir_fd=parent)
+            removed += 1
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        failures.append(error)
+    return removed

@@ -1,0 +1,1 @@
+"""Floor 3: graph learning in PyTorch; usable without a server."""

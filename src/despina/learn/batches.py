@@ -1,0 +1,88 @@
+"""What a model computes on: the whole graph, or the sampled neighbourhood of a few nodes, in one form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from despina.graph.graph import REVERSE, Csr, EdgeType, Graph
+from despina.graph.sampling import Neighbourhood
+from despina.learn.adjacency import Adjacency
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """What one layer computes on. The nodes it computes are the first ones of those it reads, type by type."""
+
+    destinations: dict[str, int]
+    """Node type → how many nodes the layer computes."""
+    adjacencies: dict[EdgeType, Adjacency]
+    """Edge types without edges are left out."""
+    edge_features: dict[EdgeType, Tensor]
+    """float32 ``[n_edges, d]``, rows in the order of the adjacency's edges."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The input of a model."""
+
+    nodes: dict[str, Tensor | None]
+    """Node type → the node indices read, int64; None for all of them."""
+    features: dict[str, Tensor]
+    """float32 ``[n, d]``: the features of these nodes."""
+    blocks: tuple[Block, ...]
+    """One a layer, first layer first."""
+
+
+def features_of_edges(graph: Graph, edge_type: EdgeType) -> NDArray[np.float32] | None:
+    """The features of the edges, rows by ``Csr.edge_ids``; a reverse type has those of its forward type. None without any."""
+    if edge_type in graph.edge_features:
+        return graph.edge_features[edge_type]
+    forward = EdgeType(edge_type.destination, edge_type.relation.removeprefix(REVERSE), edge_type.source)
+    return graph.edge_features.get(forward) if edge_type.relation.startswith(REVERSE) else None
+
+
+def whole_graph(graph: Graph, *, layers: int, edge_features: bool) -> Batch:
+    """Everything that ``layers`` layers need to compute all nodes of the target type."""
+    adjacencies: dict[EdgeType, Adjacency] = {}
+    attributes: dict[EdgeType, Tensor] = {}
+    needed = {graph.target.node_type}
+    blocks: list[Block] = []
+    for _ in range(layers):
+        used = [edge_type for edge_type, csr in graph.edges.items() if edge_type.destination in needed and len(csr.indices)]
+        for edge_type in used:
+            if edge_type not in adjacencies:
+                csr = graph.edges[edge_type]
+                adjacencies[edge_type] = Adjacency.of(csr, n_source=graph.node_counts[edge_type.source])
+                attributes |= _attributes(graph, edge_type, csr) if edge_features else {}
+        blocks.insert(0, Block(destinations={node_type: graph.node_counts[node_type] for node_type in sorted(needed)},
+                               adjacencies={edge_type: adjacencies[edge_type] for edge_type in used},
+                               edge_features={edge_type: attributes[edge_type] for edge_type in used if edge_type in attributes}))
+        needed |= {edge_type.source for edge_type in used}
+    features = {node_type: torch.from_numpy(np.array(graph.features[node_type]))
+                for node_type in sorted(needed) if node_type in graph.features}
+    return Batch(nodes=dict.fromkeys(sorted(needed)), features=features, blocks=tuple(blocks))
+
+
+def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool) -> Batch:
+    """A sampled neighbourhood; the model computes its seeds."""
+    reads = {node_type: len(indices) for node_type, indices in neighbourhood.nodes.items()}
+    blocks = []
+    for layer in neighbourhood.layers:
+        attributes: dict[EdgeType, Tensor] = {}
+        for edge_type, csr in layer.edges.items() if edge_features else ():
+            attributes |= _attributes(graph, edge_type, csr)
+        adjacencies = {edge_type: Adjacency.of(csr, n_source=reads[edge_type.source]) for edge_type, csr in layer.edges.items()}
+        blocks.append(Block(destinations=layer.destinations, adjacencies=adjacencies, edge_features=attributes))
+        reads = layer.destinations
+    features = {node_type: torch.from_numpy(graph.features[node_type][indices])
+                for node_type, indices in neighbourhood.nodes.items() if node_type in graph.features}
+    return Batch(nodes={node_type: torch.from_numpy(indices) for node_type, indices in neighbourhood.nodes.items()},
+                 features=features, blocks=tuple(blocks))
+
+
+def _attributes(graph: Graph, edge_type: EdgeType, csr: Csr) -> dict[EdgeType, Tensor]:
+    features = features_of_edges(graph, edge_type)
+    return {} if features is None else {edge_type: torch.from_numpy(features[csr.edge_ids])}

@@ -1,0 +1,47 @@
+"""Computing the artefacts of a trained model: embeddings, predictions, metrics, and what tools need to read them."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from despina.core.job import TransformWork
+from despina.core.location import Location
+from despina.learn import checkpoint
+from despina.learn.hyperparameters import read_parameters
+from despina.learn.predictor import predict_graph
+from despina.programs.context import Context
+from despina.programs.inputs import processed_graph
+from despina.programs.outputs import write_artifacts, write_metrics
+
+log = logging.getLogger(__name__)
+
+
+def run(work: TransformWork, context: Context) -> dict[str, Any]:
+    """Apply the model at ``work.model`` to the graph at ``work.processed`` and put the artefacts at ``work.output``.
+
+    Returns:
+        How many ``nodes`` were predicted, the ``metric`` of the job, and its value on the ``valid`` and ``test`` nodes.
+
+    Raises:
+        WorkFailed: there is no such graph or model, or they do not belong together.
+        ArtifactError: a location cannot be read or written.
+    """
+    _, graph = processed_graph(context, work.processed)
+    model, description = checkpoint.load(Path(context.store.get(Location.parse(work.model))))
+    description.shape.check(graph)
+    context.report(0, 2, "file")
+    predictions = predict_graph(model, graph, read_parameters(description.hyperparameters))
+    out = context.folder / "out"
+    out.mkdir()
+    write_artifacts(out, graph, predictions, description)
+    measured = write_metrics(out, graph, predictions, topk=description.evaluation.topk)
+    checkpoint.save(out, model, description)
+    context.report(1, 2, "file")
+    context.store.put(out, Location.parse(work.output))
+    shutil.rmtree(out)
+    context.report(2, 2, "file")
+    metric = description.evaluation.metric
+    values = {part: metrics[metric] for part, metrics in measured.items()}
+    log.info("%s: %s", metric, values)
+    return {"nodes": len(predictions.probabilities), "metric": metric, **values}

@@ -1,0 +1,68 @@
+"""The schema of the SQLite store: the statements that lead from each version to the next. A migration once released stays as it is.
+
+``body`` is the job as JSON; the columns beside it are what is searched, and what others than the holder of the lease write:
+``status`` is the status as shown (``Stopping`` once a stop is wished), ``stop_requested`` and ``clean`` are the wish. A lease is
+held while ``lease_expires_at`` is not null, by whoever knows ``lease_token``.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from despina.core.errors import StoreError
+
+APPLICATION_ID = 0x44_45_53_50
+"""Marks the file as Despina's (``PRAGMA application_id``): "DESP"."""
+
+_JOBS = """
+CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    prefix TEXT NOT NULL UNIQUE,
+    invocation TEXT,
+    status TEXT NOT NULL,
+    stop_requested INTEGER NOT NULL,
+    clean INTEGER NOT NULL,
+    swept INTEGER NOT NULL,
+    due_at INTEGER,
+    lease_token INTEGER NOT NULL DEFAULT 0,
+    lease_expires_at INTEGER,
+    body BLOB NOT NULL,
+    UNIQUE (kind, id)
+)
+"""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        _JOBS,
+        "CREATE UNIQUE INDEX jobs_by_invocation ON jobs (kind, invocation) WHERE invocation IS NOT NULL",
+        # These two hold all that a list call reads, in its order: its cost does not grow with the number of jobs.
+        "CREATE INDEX jobs_by_age ON jobs (kind, created_at DESC, seq DESC, id)",
+        "CREATE INDEX jobs_by_status ON jobs (kind, status, created_at DESC, seq DESC, id)",
+        "CREATE INDEX jobs_active ON jobs (status) WHERE status IN ('InProgress', 'Stopping')",
+        "CREATE INDEX jobs_due ON jobs (due_at, seq) WHERE due_at IS NOT NULL",
+        f"PRAGMA application_id = {APPLICATION_ID}",
+    ),
+)
+"""Entry ``n`` leads from version ``n`` to ``n + 1``; ``PRAGMA user_version`` says which one a file has."""
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file's schema up to date, within the transaction that the caller has begun.
+
+    Raises:
+        StoreError: the file belongs to another program, or to a newer version of Despina.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if owner != APPLICATION_ID and (tables or version):
+        raise StoreError(f"{path} is a database of another program: Despina needs a file of its own.")
+    if version > len(MIGRATIONS):
+        raise StoreError(f"The job store {path} was written by a newer version of Despina (its schema has version {version}, "
+                         f"this one knows {len(MIGRATIONS)}): use that version or another file.")
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

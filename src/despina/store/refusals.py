@@ -1,0 +1,36 @@
+"""Why a store does not record a job: the same errors, in the same words, from every store."""
+
+from despina.core.errors import IdTaken, LeaseLost, StoreError, TooManyRequests
+from despina.core.job import Job, Status
+from despina.core.ports import Lease
+
+RETRY_AFTER = 30
+"""Seconds to wait when too many jobs are active: jobs take minutes."""
+
+
+class PrefixTaken(StoreError):
+    """The prefix of a new job belongs to another job: ``clean`` of the one would delete the artefacts of the other."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"The {job.kind} job '{job.id}' cannot be recorded: the location {job.prefix} belongs to another job.")
+
+
+def id_taken() -> IdTaken:
+    """AWS's text (user guide, "Neptune ML management API errors and exceptions")."""
+    return IdTaken("Another resource with same ID already exists. Please use a new ID.")
+
+
+def too_many_active(max_active: int) -> TooManyRequests:
+    """As many jobs as the setting allows have not ended."""
+    return TooManyRequests(f"{max_active} jobs have not ended yet, as many as the setting max_active_jobs allows.",
+                           retry_after=RETRY_AFTER)
+
+
+def lease_lost(lease: Lease) -> LeaseLost:
+    """The lease was given back, taken over after its end, or ended by a new wish."""
+    return LeaseLost(f"The lease {lease.token} of the {lease.kind} job '{lease.id}' is no longer held.")
+
+
+def already_ended(lease: Lease, stored: Status, written: Status) -> StoreError:
+    """A terminal status never changes; a holder that tries it is in error, not late."""
+    return StoreError(f"The {lease.kind} job '{lease.id}' is {stored} and cannot become {written}.")

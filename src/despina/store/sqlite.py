@@ -1,0 +1,145 @@
+"""Jobs in an SQLite file, shared by any number of threads and processes of one machine."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from despina.core.errors import StoreError
+from despina.core.job import Job, JobKind, Status
+from despina.core.ports import Claim, Lease, ListQuery, Page
+from despina.store import paging, refusals, statements
+from despina.store.connections import Connections
+
+_DECODER = msgspec.json.Decoder(Job)
+_ENCODER = msgspec.json.Encoder()
+
+
+class SqliteJobStore:
+    """A ``JobStore`` in the SQLite file at ``path``. Any method raises StoreError when the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._connections = Connections(path)
+
+    def create(self, job: Job, *, invocation: str | None, max_active: int) -> Job:
+        """See ``JobStore``. Raises also PrefixTaken."""
+        values = _values(job) | {"invocation": invocation}
+        with self._connections.writing() as connection:
+            known = connection.execute(statements.INVOKED, values).fetchone()
+            if known is None:
+                if connection.execute(statements.TAKEN, values).fetchone():
+                    raise refusals.id_taken()
+                if connection.execute(statements.ACTIVE).fetchone()[0] >= max_active:
+                    raise refusals.too_many_active(max_active)
+                if connection.execute(statements.OWNED, values).fetchone():
+                    raise refusals.PrefixTaken(job)
+                connection.execute(statements.CREATE, values)
+        return self._job(job.kind, *known) if known else job
+
+    def get(self, kind: JobKind, job_id: str) -> Job | None:
+        """See ``JobStore``."""
+        rows = self._read(statements.GET, (kind.value, job_id))
+        return self._job(kind, *rows[0]) if rows else None
+
+    def list_ids(self, query: ListQuery) -> Page:
+        """See ``JobStore``. The time it takes depends on ``limit``, not on the number of jobs (but with ``name_contains``)."""
+        part = query.name_contains.lower() if query.name_contains else None
+        among = (query.kind.value, paging.lower(query), *paging.upper(query), part, part)
+        if query.statuses is None:
+            rows = self._read(statements.LIST, (*among, query.limit + 1))
+        else:
+            rows = [row for status in set(query.statuses)
+                    for row in self._read(statements.LIST_BY_STATUS, (*among, status.value, query.limit + 1))]
+            rows.sort(key=lambda row: row[1:], reverse=True)
+        return paging.page(rows, query.limit)
+
+    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
+        """See ``JobStore``."""
+        with self._connections.writing() as connection:
+            connection.execute(statements.REQUEST_STOP, {"kind": kind.value, "id": job_id, "clean": clean, "now": now})
+            row = connection.execute(statements.GET, (kind.value, job_id)).fetchone()
+        return self._job(kind, *row) if row else None
+
+    def claim(self, *, now: int, until: int, key: tuple[JobKind, str] | None = None) -> Claim | None:
+        """See ``JobStore``. A job whose record cannot be read is leased all the same, so that it does not block the others."""
+        search, values = statements.FREE_LONGEST_DUE, dict[str, Any](now=now)
+        if key is not None:
+            search, values = statements.FREE_BY_KEY, {"now": now, "kind": key[0].value, "id": key[1]}
+        if not self._read(search, values):
+            return None  # without having kept a writer waiting
+        with self._connections.writing() as connection:
+            row = connection.execute(search, values).fetchone()
+            if row is None:
+                return None
+            seq, kind, token, *record = row
+            connection.execute(statements.CLAIM, {"seq": seq, "token": token + 1, "until": until})
+        job = self._job(JobKind(kind), *record)
+        return Claim(lease=Lease(kind=job.kind, id=job.id, token=token + 1, expires_at=until), job=job)
+
+    def renew(self, lease: Lease, *, until: int) -> Lease:
+        """See ``JobStore``."""
+        with self._connections.writing() as connection:
+            if not connection.execute(statements.RENEW, _held(lease) | {"until": until}).rowcount:
+                raise refusals.lease_lost(lease)
+        return replace(lease, expires_at=until)
+
+    def write(self, lease: Lease, job: Job) -> None:
+        """See ``JobStore``. Raises also StoreError: the job has ended, and the new status is another one."""
+        values = _values(job) | _held(lease)
+        with self._connections.writing() as connection:
+            row = connection.execute(statements.STATUS_HELD, _held(lease)).fetchone()
+            if row is None:
+                raise refusals.lease_lost(lease)
+            stored = Status(row[0])
+            if stored.is_terminal and job.status is not stored:
+                raise refusals.already_ended(lease, stored, job.status)
+            connection.execute(statements.WRITE, values)
+
+    def release(self, lease: Lease, *, due_at: int | None) -> None:
+        """See ``JobStore``."""
+        with self._connections.writing() as connection:
+            connection.execute(statements.RELEASE, _held(lease) | {"due_at": due_at})
+
+    def next_due(self) -> int | None:
+        """See ``JobStore``."""
+        ((time,),) = self._read(statements.NEXT_DUE, ())
+        return None if time is None else int(time)
+
+    def count(self, kind: JobKind) -> dict[Status, int]:
+        """See ``JobStore``. Every status is there."""
+        shown = dict(self._read(statements.COUNT, (kind.value,)))
+        return {status: shown.get(status.value, 0) for status in Status}
+
+    def close(self) -> None:
+        """See ``JobStore``."""
+        self._connections.close()
+
+    def _read(self, statement: str, values: Any) -> list[Any]:
+        try:
+            return self._connections.reading().execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._connections.error(error) from error
+
+    def _job(self, kind: JobKind, job_id: str, body: bytes, stop_requested: int, clean: int) -> Job:
+        """The job of a record, with the wish as it is now."""
+        try:
+            job = _DECODER.decode(body)
+        except msgspec.MsgspecError as error:
+            path = self._connections.path
+            raise StoreError(f"The record of the {kind} job '{job_id}' in {path} cannot be read: {error}.") from error
+        if (job.stop_requested, job.clean) == (stop_requested, clean):
+            return job
+        return replace(job, stop_requested=bool(stop_requested), clean=bool(clean))
+
+
+def _values(job: Job) -> dict[str, Any]:
+    return {
+        "kind": job.kind.value, "id": job.id, "created_at": job.created_at, "prefix": job.prefix, "status": job.status.value,
+        "stop_requested": job.stop_requested, "clean": job.clean, "swept": job.swept, "body": _ENCODER.encode(job),
+    }
+
+
+def _held(lease: Lease) -> dict[str, Any]:
+    return {"kind": lease.kind.value, "id": lease.id, "token": lease.token}

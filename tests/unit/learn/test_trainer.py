@@ -1,0 +1,164 @@
+"""Training: it learns, it is repeatable, it keeps the best model, and every hyperparameter acts."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tests.unit.learn.graphs import communities
+
+from despina.core.errors import WorkFailed
+from despina.graph.graph import Graph
+from despina.graph.sampling import NeighbourSampler
+from despina.learn import trainer
+from despina.learn.batches import sampled
+from despina.learn.configuration import Evaluation
+from despina.learn.hyperparameters import Hyperparameters, read_parameters
+from despina.learn.metrics import measure
+from despina.learn.predictor import predict_graph
+from despina.learn.trainer import Trained
+
+ACCURACY = Evaluation(metric="acc")
+WHOLE = {"num-hidden": 32, "num-epochs": 30, "lr": 0.02, "enable-early-stop": False}
+BATCHES = WHOLE | {"batch-size": 8, "num-epochs": 8}
+
+
+def train(graph: Graph, parameters: dict[str, Any], *, evaluation: Evaluation = ACCURACY, seed: int = 0,
+          epochs: list[float | None] | None = None) -> tuple[Trained, NDArray[np.float32]]:
+    """The model, and its probabilities for all nodes; the metric after each epoch goes into ``epochs``."""
+    given = read_parameters(parameters)
+    seen: list[float | None] = [] if epochs is None else epochs
+    trained = trainer.train(graph, given, evaluation, on_epoch=lambda _epoch, value, _best: seen.append(value), seed=seed)
+    return trained, predict_graph(trained.model, graph, given).probabilities
+
+
+@pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
+@pytest.mark.parametrize("changes", [{}, {"num-bases": 2}, {"use-edge-features": True}, {"num-layer": 3, "fanout": [3]}], ids=str)
+def test_it_learns_what_features_alone_do_not_tell(parameters: dict[str, Any], changes: dict[str, Any]) -> None:
+    graph = communities()
+    _, probabilities = train(graph, parameters | changes)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert measure("acc", probabilities[graph.target.test], graph.target.labels[graph.target.test]) >= 0.9
+
+
+@pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
+def test_several_labels_are_learned(parameters: dict[str, Any]) -> None:
+    graph = communities(multilabel=True)
+    _, probabilities = train(graph, parameters, evaluation=Evaluation(metric="F1"))
+    assert (probabilities[graph.target.test, 2] > 0.5).all(), "everybody has the third label, on top of another"
+    assert measure("F1", probabilities[graph.target.test], graph.target.labels[graph.target.test]) >= 0.9
+
+
+@pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
+def test_the_same_seed_gives_the_same_model_and_another_one_another(parameters: dict[str, Any]) -> None:
+    graph = communities()
+    first, again, other = (train(graph, parameters, seed=seed)[1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_model_kept_is_that_of_the_best_epoch() -> None:
+    graph = communities()
+    epochs: list[float | None] = []
+    trained, probabilities = train(graph, WHOLE | {"lr": 0.3}, epochs=epochs)
+    assert len(epochs) == 30
+    values = [value for value in epochs if value is not None]
+    assert trained.value == max(values)
+    assert trained.epoch == values.index(max(values)) + 1
+    assert trained.value == measure("acc", probabilities[graph.target.valid], graph.target.labels[graph.target.valid])
+
+
+def test_labels_of_validation_and_test_nodes_are_not_looked_at() -> None:
+    graph = communities()
+    labels = graph.target.labels.copy()
+    hidden = ~graph.target.train
+    labels[hidden & (labels >= 0)] = 1 - labels[hidden & (labels >= 0)]
+    # With one evaluation, at the end, there is no best epoch to choose by the validation labels either.
+    once = Evaluation(metric="acc", frequency="evaluate_every_pct", every=1.0)
+    honest, blind = (train(one, WHOLE, evaluation=once)[1]
+                     for one in (graph, replace(graph, target=replace(graph.target, labels=labels))))
+    np.testing.assert_array_equal(honest, blind)
+
+
+@pytest.mark.parametrize(("evaluation", "parameters", "measured"), [
+    (Evaluation(metric="acc", every=4.0), WHOLE | {"num-epochs": 10}, [4, 8, 10]),
+    (Evaluation(metric="acc", frequency="evaluate_every_pct", every=0.5), WHOLE | {"num-epochs": 10}, [5, 10]),
+    (Evaluation(metric="acc", frequency="evaluate_every_batch", every=8.0), BATCHES | {"num-epochs": 5}, [2, 4, 5]),
+])
+def test_the_model_is_measured_as_often_as_asked(evaluation: Evaluation, parameters: dict[str, Any], measured: list[int],
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    look = trainer._Judge.look
+
+    def noted(judge: Any, epoch: int) -> float:
+        looks.append(epoch)
+        return look(judge, epoch)
+
+    monkeypatch.setattr(trainer._Judge, "look", noted)
+    train(communities(), parameters, evaluation=evaluation)
+    assert looks == measured
+
+
+CHANGES: dict[str, Any] = {
+    "batch-size": 4, "concat-node-embed": False, "dropout": 0.6, "edge-num-hidden": 3, "fanout": [1], "l2norm": 0.5,
+    "layer-norm": False, "lr": 0.005, "num-bases": 2, "num-epochs": 2, "num-hidden": 8, "num-layer": 1, "per-feat-name-embed": True,
+    "sparse-lr": 0.1, "use-class-weight": True, "use-edge-features": False, "use-self-loop": False}
+NEEDS_MORE = {"enable-early-stop", "window-for-early-stop", "low-mem"}
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_every_hyperparameter_acts(name: str) -> None:
+    base = {"num-hidden": 16, "num-epochs": 4, "use-edge-features": True, "fanout": [3], "batch-size": 8,
+            "enable-early-stop": False}
+    last = Evaluation(metric="acc", frequency="evaluate_every_pct", every=1.0)
+    before, after = (train(communities(), parameters, evaluation=last)[1] for parameters in (base, base | {name: CHANGES[name]}))
+    assert not np.array_equal(before, after)
+
+
+def test_no_hyperparameter_is_left_out_of_these_tests() -> None:
+    assert set(CHANGES) | NEEDS_MORE == set(Hyperparameters.__struct_encode_fields__)
+
+
+@pytest.mark.parametrize(("changes", "stops"), [
+    ({}, True), ({"enable-early-stop": False}, False), ({"window-for-early-stop": 50}, False)])
+def test_training_stops_early_when_it_is_to(changes: dict[str, Any], stops: bool) -> None:
+    epochs: list[float | None] = []
+    # A learning rate this high makes the metric jump about.
+    jumpy = WHOLE | {"lr": 0.3, "num-epochs": 40, "enable-early-stop": True, "window-for-early-stop": 2}
+    train(communities(), jumpy | changes, epochs=epochs)
+    assert (len(epochs) < 40) is stops
+
+
+def test_training_that_diverges_says_so() -> None:
+    graph = communities()
+    features = {"user": np.full_like(graph.features["user"], np.nan)}
+    with pytest.raises(WorkFailed, match=r"diverged in epoch 1: the loss is nan\. A lower lr \(it is 0\.02\) may help"):
+        train(replace(graph, features=features), WHOLE)
+
+
+def test_without_training_nodes_there_is_nothing_to_learn() -> None:
+    graph = communities()
+    target = replace(graph.target, train=np.zeros_like(graph.target.train))
+    with pytest.raises(WorkFailed, match="no 'user' with a 'side' is in the training part"):
+        train(replace(graph, target=target), WHOLE)
+
+
+def test_without_validation_nodes_the_training_nodes_are_judged() -> None:
+    graph = communities()
+    trained, probabilities = train(replace(graph, target=replace(graph.target, valid=np.zeros_like(graph.target.valid))), WHOLE)
+    assert trained.value == measure("acc", probabilities[graph.target.train], graph.target.labels[graph.target.train])
+
+
+def test_a_batch_with_all_neighbours_sees_what_the_whole_graph_shows() -> None:
+    graph = communities()
+    trained, _ = train(graph, WHOLE | {"use-edge-features": True, "num-epochs": 2})
+    given = read_parameters(WHOLE | {"use-edge-features": True})
+    seeds = np.array([30, 2, 11])
+    batch = sampled(graph, NeighbourSampler(graph, (1000, 1000), seed=0).sample("user", seeds), edge_features=True)
+    trained.model.eval()
+    with torch.no_grad():
+        embeddings, _ = trained.model(batch)
+    whole = predict_graph(trained.model, graph, given).embeddings
+    np.testing.assert_allclose(embeddings.numpy(), whole[seeds], rtol=1e-4, atol=1e-5)

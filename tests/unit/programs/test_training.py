@@ -1,0 +1,182 @@
+"""The programs of a training job on a small graph: what they return, write and refuse."""
+
+import io
+import json
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.unit.learn.graphs import communities
+
+from despina.artifacts import open_artifacts
+from despina.core.errors import WorkFailed
+from despina.core.hyperparameters import Strategy, TrialResult
+from despina.core.job import Progress, RunSpec, StrategyWork, TrainWork, TransformWork
+from despina.graph.graph import Graph
+from despina.learn.hyperparameters import default_configuration
+from despina.programs import strategy, train, transform
+from despina.programs.context import Context
+
+PROCESSED, MODEL, OUTPUT = "s3://bucket/processed", "s3://bucket/model", "s3://bucket/output"
+PARAMETERS: dict[str, Any] = {"num-hidden": 8, "num-epochs": 5, "batch-size": 128}
+TRAIN = TrainWork(processed=PROCESSED, output=MODEL, parameters=PARAMETERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A folder for the run and one that stands in for S3."""
+
+    bucket: Path
+    context: Context
+
+    def prepare(self, graph: Graph, **changes: Any) -> None:
+        """Put a processed graph there; ``changes`` are members of its one model."""
+        configuration = default_configuration(graph)
+        configuration["models"][0] |= changes
+        graph.save(self.bucket / "processed" / "graph")
+        (self.bucket / "processed" / "model-hpo-configuration.json").write_text(json.dumps(configuration), encoding="utf-8")
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.bucket / name).read_bytes())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "run").mkdir()
+    return Place(bucket=tmp_path / "s3" / "bucket",
+                 context=Context(folder=tmp_path / "run", store=open_artifacts(tmp_path / "s3")))
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    """Allows what graph-notebook allows."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if not module.startswith("numpy") or name not in {"ndarray", "dtype", "_reconstruct", "scalar", "array"}:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return super().find_class(module, name)
+
+
+def test_the_strategy_is_that_of_the_file(place: Place) -> None:
+    place.prepare(communities())
+    result = msgspec.convert(strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context), Strategy)
+    assert [tunable.name for tunable in result.tunable] == ["num-hidden", "num-epochs", "lr"]
+    assert (result.metric, result.maximize) == ("acc", True)
+    assert 100 < result.memory_mib < 2000
+
+
+def test_a_larger_graph_and_a_wider_model_need_more_memory(place: Place) -> None:
+    graph = communities()
+    place.prepare(graph)
+    small = strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)["memory_mib"]
+    place.prepare(replace(graph, node_counts=graph.node_counts | {"page": 10**6}))
+    large = strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)["memory_mib"]
+    narrow = [{"param": "num-hidden", "type": "int", "options": [16, 32]}]
+    place.prepare(replace(graph, node_counts=graph.node_counts | {"page": 10**6}), **{"1-tier-param": narrow})
+    medium = strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)["memory_mib"]
+    assert small < medium < large
+    assert large > 10**6 * 128 * 4 * 5 / 2**20, "five vectors of the widest trial for each node"
+
+
+def test_a_metric_that_does_not_fit_the_labels_fails_before_any_trial(place: Place) -> None:
+    place.prepare(communities(multilabel=True), eval_metric={"metric": "acc"})
+    with pytest.raises(WorkFailed, match="'acc' is for one label a node"):
+        strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)
+
+
+def test_a_trial_reports_its_progress_and_writes_the_model(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.prepare(communities())
+    result = msgspec.convert(train.run(TRAIN, place.context), TrialResult)
+    lines = [msgspec.json.decode(line, type=Progress) for line in capsys.readouterr().out.splitlines()]
+    assert [line.step for line in lines] == [0, 1, 2, 3, 4, 5]
+    assert {(line.of, line.unit, line.metric) for line in lines} == {(5, "epoch", "acc")}
+    assert lines[0].value is None
+    assert lines[-1].best == result.objective == max(line.value for line in lines if line.value is not None)
+    assert lines[result.epoch].value == result.objective
+    assert sorted(path.name for path in (place.bucket / "model").iterdir()) == [
+        "eval_metrics_info.json", "model.json", "model.safetensors", "test_metrics_info.json"]
+    assert place.json("model/eval_metrics_info.json")["acc"] == result.objective
+    assert list(place.context.folder.iterdir()) == [], "nothing is left in the run's folder"
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_the_artefacts_are_those_of_the_model(place: Place, multilabel: bool) -> None:
+    graph = communities(multilabel=multilabel)
+    place.prepare(graph)
+    trial = msgspec.convert(train.run(TRAIN, place.context), TrialResult)
+    result = transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
+    assert result["nodes"] == 80
+    assert result["valid"] == trial.objective
+    assert sorted(str(path.relative_to(place.bucket / "output")) for path in (place.bucket / "output").rglob("*.*")) == [
+        "config.json", "embeddings/entity.npy", "eval_metrics_info.json", "infer_instance_recommendation.json", "mapping.info",
+        "model.json", "model.safetensors", "predictions/result.npz", "test_metrics_info.json"]
+    assert np.load(place.bucket / "output" / "embeddings" / "entity.npy", allow_pickle=False).shape == (80, 8)
+    with np.load(place.bucket / "output" / "predictions" / "result.npz", allow_pickle=False) as file:
+        scores = file["infer_scores"]
+    assert scores.shape == (80, 3 if multilabel else 2)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert bool(np.allclose(scores.sum(axis=1), 1)) is not multilabel
+    mapping = RestrictedUnpickler(io.BytesIO((place.bucket / "output" / "mapping.info").read_bytes())).load()
+    assert mapping["node2gid"]["user"].tolist() == list(range(80))
+    assert mapping["node2id"] == {name: {raw: i for i, raw in enumerate(ids)} for name, ids in graph.node_ids.items()}
+    assert mapping["label_map"] == {"user": dict(enumerate(graph.target.classes))}
+    assert (mapping["target_ntype"], mapping["target_ntype_property"], mapping["model_type"]) == ("user", "side", "rgcn")
+    assert place.json("output/config.json") == {
+        "task": "node_class", "model": "rgcn", "name": "node_class-rgcn", "infer_type": "online-transductive-infer",
+        "property": "side"}
+    assert set(place.json("output/infer_instance_recommendation.json")) == {"instance", "disk_size", "mem_size"}
+    assert list(place.context.folder.iterdir()) == []
+
+
+def test_without_test_nodes_there_are_no_test_metrics(place: Place) -> None:
+    graph = communities()
+    place.prepare(replace(graph, target=replace(graph.target, test=np.zeros_like(graph.target.test))))
+    train.run(TRAIN, place.context)
+    result = transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
+    assert "test" not in result
+    assert not (place.bucket / "output" / "test_metrics_info.json").exists()
+
+
+def test_a_parameter_that_nobody_knows_is_refused(place: Place) -> None:
+    place.prepare(communities())
+    with pytest.raises(WorkFailed, match=r"unknown hyperparameter 'num-hiden' \(did you mean 'num-hidden'\?\)"):
+        train.run(TrainWork(processed=PROCESSED, output=MODEL, parameters={"num-hiden": 8}), place.context)
+
+
+def test_a_folder_without_a_processed_graph_is_named(place: Place) -> None:
+    (place.bucket / "processed").mkdir(parents=True)
+    (place.bucket / "processed" / "info.txt").touch()
+    with pytest.raises(WorkFailed, match=r"no processed graph at s3://bucket/processed: the file graph/graph\.json is missing"):
+        strategy.run(StrategyWork(processed=PROCESSED, trials=1), place.context)
+
+
+def test_a_model_of_another_graph_is_refused(place: Place) -> None:
+    place.prepare(communities())
+    train.run(TRAIN, place.context)
+    graph = communities()
+    place.prepare(replace(graph, target=replace(graph.target, property="party")))
+    with pytest.raises(WorkFailed, match="another graph: its property is side, that of the processed data party"):
+        transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
+
+
+@pytest.mark.parametrize(("work", "unwanted"), [
+    (StrategyWork(processed=PROCESSED, trials=2), {"torch", "polars", "optuna", "safetensors"}),
+    (TRAIN, {"polars", "optuna", "torch._dynamo"}),
+])
+def test_a_program_imports_nothing_slow_that_it_does_not_need(place: Place, work: StrategyWork | TrainWork,
+                                                              unwanted: set[str]) -> None:
+    place.prepare(communities())
+    (place.context.folder / "spec.json").write_bytes(msgspec.json.encode(RunSpec(run_id="run-1", work=work)))
+    script = ("import json, sys; from despina.programs.__main__ import main; status = main(['spec.json']);"
+              "sys.stderr.write('\\n' + json.dumps(sorted(sys.modules))); sys.exit(status)")
+    done = subprocess.run([sys.executable, "-c", script], cwd=place.context.folder, capture_output=True, text=True, timeout=120,
+                          env={"DESPINA_S3_FOLDER": str(place.bucket.parent), "OMP_NUM_THREADS": "1"}, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stderr.splitlines()[-1]))
+    assert not loaded & unwanted
+    assert ("torch" in loaded) is isinstance(work, TrainWork), "the check sees what is loaded"
