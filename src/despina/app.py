@@ -144,7 +144,7 @@ def run_http(application: Any, listener: socket.socket, *, ready: Callable[[], N
     """Serve an ASGI application on a listening socket until SIGTERM or SIGINT."""
     config = uvicorn.Config(
         application, http=_Protocol, ws="none", loop="uvloop", lifespan="off", log_config=None, access_log=False,
-        server_header=False, timeout_graceful_shutdown=5)
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=5)
     # uvicorn shuts down on SIGTERM and then raises it again for whoever was there before: here that is nobody, the exit is clean.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     with suppress(KeyboardInterrupt):

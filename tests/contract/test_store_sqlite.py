@@ -164,7 +164,8 @@ def test_the_connections_of_ended_threads_are_closed(path: Path) -> None:
 # the cost of reading
 
 
-@pytest.mark.parametrize("statement", [statements.LIST, statements.LIST_BY_STATUS, statements.COUNT, statements.ACTIVE])
+@pytest.mark.parametrize(
+    "statement", [statements.LIST, statements.LIST_FILTERED, statements.LIST_BY_STATUS, statements.COUNT, statements.ACTIVE])
 def test_lists_and_counts_read_an_index_and_no_job(path: Path, statement: str) -> None:
     connections = Connections(path)
     plan = connections.reading().execute(f"EXPLAIN QUERY PLAN {statement}", (1,) * statement.count("?")).fetchall()
@@ -184,9 +185,12 @@ def _count(steps: Iterator[int]) -> int:
     return 0  # go on
 
 
-@pytest.mark.parametrize("statement", [statements.LIST, statements.LIST_BY_STATUS])
-@pytest.mark.parametrize("upper", [(2**62, 0), (150, 0)])
-def test_a_page_costs_the_same_whatever_the_number_of_jobs(tmp_path: Path, statement: str, upper: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("statement", "values"), [
+    (statements.LIST, ()),
+    *((statements.LIST_FILTERED, (-1, *upper, None, None)) for upper in ((2**62, 0), (150, 0))),
+    *((statements.LIST_BY_STATUS, (-1, *upper, None, None, "Completed")) for upper in ((2**62, 0), (150, 0))),
+])
+def test_a_page_costs_the_same_whatever_the_number_of_jobs(tmp_path: Path, statement: str, values: tuple[object, ...]) -> None:
     costs = []
     for count in (200, 20_000):
         path = tmp_path / f"{count}.db"
@@ -195,8 +199,7 @@ def test_a_page_costs_the_same_whatever_the_number_of_jobs(tmp_path: Path, state
         steps = itertools.count()
         with closing(sqlite3.connect(path)) as connection:
             connection.set_progress_handler(partial(_count, steps), 1)
-            filters = ("Completed",) if statement is statements.LIST_BY_STATUS else ()
-            assert len(connection.execute(statement, (PROCESSING.value, -1, *upper, None, None, *filters, 11)).fetchall()) == 11
+            assert len(connection.execute(statement, (PROCESSING.value, *values, 11)).fetchall()) == 11
         costs.append(next(steps))
     assert costs[0] == costs[1] > 11
 

@@ -220,9 +220,9 @@ def test_an_instance_type_keeps_the_text_of_aws(server: Server, path: str, body:
                                  "file://relative", "s3://test/" + "x" * 1024])
 def test_an_s3_location_keeps_the_text_of_aws(server: Server, url: str) -> None:
     answer = server.request("POST", "/ml/modeltraining", training(trainModelS3Location=url))
-    assert_error(answer, 400, "BadRequestException", S3_TEXT)
+    assert_error(answer, 400, "BadRequestException", S3_TEXT, "trainModelS3Location")
     answer = server.request("POST", "/ml/dataprocessing", processing(inputDataS3Location=url))
-    assert_error(answer, 400, "BadRequestException", S3_TEXT)
+    assert_error(answer, 400, "BadRequestException", S3_TEXT, "inputDataS3Location")
 
 
 def test_an_input_location_with_nothing_there(server: Server) -> None:

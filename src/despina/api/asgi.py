@@ -136,7 +136,7 @@ class Api:
             body, invoked = await read_body(scope, receive, self._settings), invocation(scope)
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
         result: Any
-        if operation.in_thread:
+        if operation.in_thread(request):
             loop = asyncio.get_running_loop()
             result = await loop.run_in_executor(self._threads, operation.use_case, self._jobs, request, invoked)
         else:

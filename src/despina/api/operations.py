@@ -31,6 +31,21 @@ Renderer = Callable[[Any, Any, View], Document]
 """From the result and its request to the answer."""
 
 
+def never(_request: Frozen) -> bool:
+    """For a use case that is quick with any request."""
+    return False
+
+
+def always(_request: Frozen) -> bool:
+    """For a use case that may take long with any request."""
+    return True
+
+
+def _reads_many(request: ListJobs) -> bool:
+    """Whether a list call reads more than one stretch of an index."""
+    return request.details or request.name_contains is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A row of the table. The first seven fields are positional, so that the rows read as a table."""
@@ -46,8 +61,8 @@ class Operation:
     """None, as ``render``, for an operation that is not offered."""
     render: Renderer | None
     _: KW_ONLY
-    in_thread: bool = False
-    """Whether the use case may take long: it writes, or reads large files."""
+    in_thread: Callable[[Any], bool] = never
+    """Whether the use case may take long with this request, and so must not run in the event loop."""
     metered: bool = True
     """Whether the limits on requests count it."""
 
@@ -82,21 +97,21 @@ _PROCESSING, _TRAINING = JobKind.DATA_PROCESSING, JobKind.MODEL_TRAINING
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("StartMLDataProcessingJob", "POST", "/ml/dataprocessing", "StartMLDataProcessingJob",
-              StartDataProcessing, _start, rendering.started, in_thread=True),
+              StartDataProcessing, _start, rendering.started, in_thread=always),
     Operation("ListMLDataProcessingJobs", "GET", "/ml/dataprocessing", "ListMLDataProcessingJobs",
-              ListJobs, partial(_list, _PROCESSING), rendering.listed),
+              ListJobs, partial(_list, _PROCESSING), rendering.listed, in_thread=_reads_many),
     Operation("GetMLDataProcessingJob", "GET", "/ml/dataprocessing/{id}", "GetMLDataProcessingJobStatus",
               GetJob, partial(_get, _PROCESSING), rendering.got),
     Operation("CancelMLDataProcessingJob", "DELETE", "/ml/dataprocessing/{id}", "CancelMLDataProcessingJob",
-              CancelJob, partial(_cancel, _PROCESSING), rendering.cancelled, in_thread=True),
+              CancelJob, partial(_cancel, _PROCESSING), rendering.cancelled, in_thread=always),
     Operation("StartMLModelTrainingJob", "POST", "/ml/modeltraining", "StartMLModelTrainingJob",
-              StartModelTraining, _start, rendering.started, in_thread=True),
+              StartModelTraining, _start, rendering.started, in_thread=always),
     Operation("ListMLModelTrainingJobs", "GET", "/ml/modeltraining", "ListMLModelTrainingJobs",
-              ListJobs, partial(_list, _TRAINING), rendering.listed),
+              ListJobs, partial(_list, _TRAINING), rendering.listed, in_thread=_reads_many),
     Operation("GetMLModelTrainingJob", "GET", "/ml/modeltraining/{id}", "GetMLModelTrainingJobStatus",
               GetJob, partial(_get, _TRAINING), rendering.got),
     Operation("CancelMLModelTrainingJob", "DELETE", "/ml/modeltraining/{id}", "CancelMLModelTrainingJob",
-              CancelJob, partial(_cancel, _TRAINING), rendering.cancelled, in_thread=True),
+              CancelJob, partial(_cancel, _TRAINING), rendering.cancelled, in_thread=always),
     Operation("StartMLModelTransformJob", "POST", "/ml/modeltransform", "StartMLModelTransformJob",
               StartModelTransform, None, None),
     Operation("ListMLModelTransformJobs", "GET", "/ml/modeltransform", "ListMLModelTransformJobs", ListJobs, None, None),
@@ -110,8 +125,8 @@ OPERATIONS: tuple[Operation, ...] = (
 
 LOG_OPERATIONS: tuple[Operation, ...] = (
     Operation("ReadDataProcessingJobLogs", "GET", "/ml/dataprocessing/{id}/logs", "GetMLDataProcessingJobStatus",
-              ReadJobLogs, partial(_read_logs, _PROCESSING), rendering.logged, in_thread=True),
+              ReadJobLogs, partial(_read_logs, _PROCESSING), rendering.logged, in_thread=always),
     Operation("ReadModelTrainingJobLogs", "GET", "/ml/modeltraining/{id}/logs", "GetMLModelTrainingJobStatus",
-              ReadJobLogs, partial(_read_logs, _TRAINING), rendering.logged, in_thread=True),
+              ReadJobLogs, partial(_read_logs, _TRAINING), rendering.logged, in_thread=always),
 )
 """Despina's own."""

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from despina.api.errors import NotReady
-from despina.api.operations import Operation
+from despina.api.operations import Operation, always
 from despina.api.rendering import Document, View
 from despina.api.service import JobService
 from despina.api.settings import ApiSettings
@@ -32,7 +32,7 @@ def status_operations(settings: ApiSettings, started_at: datetime) -> tuple[Oper
     return (
         Operation("GetEngineStatus", "GET", "/status", "GetEngineStatus", NoMembers, engine, _shown, metered=False),
         Operation("GetHealth", "GET", "/healthz", None, NoMembers, _health, _shown, metered=False),
-        Operation("GetReadiness", "GET", "/readyz", None, NoMembers, _readiness, _shown, metered=False, in_thread=True),
+        Operation("GetReadiness", "GET", "/readyz", None, NoMembers, _readiness, _shown, metered=False, in_thread=always),
     )
 
 

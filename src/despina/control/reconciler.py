@@ -16,7 +16,7 @@ from despina.core.errors import ArtifactError, LeaseLost, WorkFailed
 from despina.core.job import Job, Status
 from despina.core.lifecycle import Command, Seen, Stop, advance, deadline
 from despina.core.location import Location
-from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore
+from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, Lease
 
 log = logging.getLogger("despina.reconciler")
 
@@ -88,7 +88,7 @@ class Reconciler:
         except WorkFailed as error:
             job, commands = replace(job, failure_reason=str(error)), ()
         if job.status is Status.STOPPED and job.clean and not job.swept:
-            job = self._sweep(job)
+            job = self._sweep(claim.lease, job)
         if job != claim.job:
             self._store.write(claim.lease, job)
             if job.status is not claim.job.status:
@@ -115,10 +115,13 @@ class Reconciler:
         limit = deadline(job)
         return due if limit is None else min(due, max(limit, now))
 
-    def _sweep(self, job: Job) -> Job:
+    def _sweep(self, lease: Lease, job: Job) -> Job:
         """Delete what the job wrote. What cannot be deleted is noted, and another ``clean`` tries again."""
         try:
-            removed = sum(self._artifacts.delete(location) for location in plans.outputs(job))
+            removed = 0
+            for location in plans.outputs(job):
+                self._store.renew(lease, until=self._clock.now() + LEASE_MS)
+                removed += self._artifacts.delete(location)
             prefix = Location.parse(job.prefix)
             if next(iter(self._artifacts.list(prefix)), None) is None:
                 self._artifacts.delete(prefix)  # the empty folder

@@ -29,23 +29,12 @@ class Location(Frozen, frozen=True, kw_only=True):
             InvalidLocation: not of the form ``s3://bucket/key`` or ``file:///path``, longer than 1024 characters, or with
                 ``.``, ``..`` or empty segments or control characters in it.
         """
-        scheme, separator, rest = url.partition("://")
-        if len(url) > MAX_LENGTH:
-            raise InvalidLocation(f"{INVALID} (a location has at most {MAX_LENGTH} characters, this one has {len(url)})")
-        if not separator or scheme not in {"s3", "file"}:
-            raise InvalidLocation(f"{INVALID} ('{url}' is not of the form s3://bucket/key or file:///path)")
+        problem = fault(url)
+        if problem:
+            raise InvalidLocation(f"{INVALID} ({problem})")
+        scheme, _, rest = url.partition("://")
         bucket, _, key = rest.partition("/")
-        key = key.rstrip("/")
-        if scheme == "s3" and not (_BUCKET.fullmatch(bucket) and ".." not in bucket):
-            raise InvalidLocation(f"{INVALID} ('{bucket}' in '{url}' is not a bucket name: 3-63 lower-case letters, digits, "
-                                  "hyphens or dots)")
-        if scheme == "file" and (bucket or not key):
-            raise InvalidLocation(f"{INVALID} ('{url}' must have an absolute path, as in file:///path)")
-        if key and any(segment in {"", ".", ".."} for segment in key.split("/")):
-            raise InvalidLocation(f"{INVALID} ('{url}' has an empty, '.' or '..' segment)")
-        if any(ord(character) < 32 or ord(character) == 127 for character in url):
-            raise InvalidLocation(f"{INVALID} (the location has a control character)")
-        return cls(scheme=scheme, bucket=bucket, key=key)
+        return cls(scheme=scheme, bucket=bucket, key=key.rstrip("/"))
 
     def __truediv__(self, name: str) -> "Location":
         """The location ``name`` below this one."""
@@ -55,3 +44,23 @@ class Location(Frozen, frozen=True, kw_only=True):
         if self.scheme == "file":
             return f"file:///{self.key}"
         return f"s3://{self.bucket}/{self.key}" if self.key else f"s3://{self.bucket}"
+
+
+def fault(url: str) -> str | None:  # noqa: PLR0911 - a table of cases
+    """What keeps a URL from being a location, or None."""
+    scheme, separator, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    key = key.rstrip("/")
+    if len(url) > MAX_LENGTH:
+        return f"a location has at most {MAX_LENGTH} characters, this one has {len(url)}"
+    if any(ord(character) < 32 or ord(character) == 127 for character in url):
+        return "the location has a control character"
+    if not separator or scheme not in {"s3", "file"}:
+        return f"'{url}' is not of the form s3://bucket/key or file:///path"
+    if scheme == "s3" and not (_BUCKET.fullmatch(bucket) and ".." not in bucket):
+        return f"'{bucket}' in '{url}' is not a bucket name: 3-63 lower-case letters, digits, hyphens or dots"
+    if scheme == "file" and (bucket or not key):
+        return f"'{url}' must have an absolute path, as in file:///path"
+    if key and any(segment in {"", ".", ".."} for segment in key.split("/")):
+        return f"'{url}' has an empty, '.' or '..' segment"
+    return None

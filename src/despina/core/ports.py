@@ -79,16 +79,16 @@ class JobStore(Protocol):
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
         """Record the wish to stop the job; the job as it is then, or None when there is none.
 
-        Completed and failed jobs are left as they are. A new wish (a first stop, a first ``clean``, also of a stopped job that
-        was not swept) makes the job due at ``now`` and ends the lease of whoever holds it, whose next write is then refused:
-        a completion computed before the wish cannot be written after it. A wish that is already recorded changes nothing.
+        Completed and failed jobs are left as they are. A new wish (a first stop, a first ``clean``, each ``clean`` of a
+        stopped job that was not swept) makes the job due at ``now`` and ends the lease of whoever holds it, whose next write is
+        then refused: a completion computed before the wish cannot be written after it. Any other wish changes nothing.
         """
         ...
 
     def claim(self, *, now: int, until: int, key: tuple[JobKind, str] | None = None) -> Claim | None:
-        """Lease the due job that has been due longest (or the one of ``key``, if it is due or was never due for later), or None.
+        """Lease the due job that has been due longest, or None. With ``key``: that job, also if it is due only later.
 
-        A job under an unexpired lease is never given.
+        A job under an unexpired lease, or never due again, is not given.
         """
         ...
 

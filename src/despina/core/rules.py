@@ -12,11 +12,12 @@ from despina.core.errors import (
     InvalidArgument,
     InvalidId,
     InvalidInstanceType,
+    InvalidLocation,
     NotOffered,
     OutOfRange,
 )
 from despina.core.frozen import Frozen
-from despina.core.location import Location
+from despina.core.location import INVALID, fault
 
 Rule = Callable[[str, Any], None]
 
@@ -74,9 +75,11 @@ def job_id(_name: str, value: str) -> None:
         raise InvalidId("Invalid ID provided. Must contain only letters, digits, or hyphens.")
 
 
-def location(_name: str, value: str) -> None:
-    """An ``s3://`` or ``file://`` location."""
-    Location.parse(value)
+def location(name: str, value: str) -> None:
+    """An ``s3://`` or ``file://`` location. The error begins with AWS's text and goes on to say what is wrong with which member."""
+    problem = fault(value)
+    if problem:
+        raise InvalidLocation(f"{INVALID} ({name}: {problem})")
 
 
 def instance_type(name: str, value: str) -> None:

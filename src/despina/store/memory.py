@@ -60,8 +60,9 @@ class MemoryJobStore:
 
     def list_ids(self, query: ListQuery) -> Page:
         """See ``JobStore``."""
-        upper, lower, part = paging.upper(query), paging.lower(query), (query.name_contains or "").lower()
+        lower, part = paging.lower(query), (query.name_contains or "").lower()
         with self._lock:
+            upper = paging.upper(query, self._position(query))
             rows = [
                 paging.Row(job.id, job.created_at, record.seq)
                 for record in self._records.values()
@@ -73,7 +74,7 @@ class MemoryJobStore:
                 and (job.created_at, record.seq) < upper
             ]
         rows.sort(key=lambda row: row[1:], reverse=True)
-        return paging.page(rows, query.limit)
+        return paging.page([row.id for row in rows], query.limit)
 
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
         """See ``JobStore``."""
@@ -146,6 +147,14 @@ class MemoryJobStore:
 
     def close(self) -> None:
         """See ``JobStore``."""
+
+    def _position(self, query: ListQuery) -> paging.Position | None:
+        if query.after is None:
+            return None
+        record = self._records.get((query.kind, query.after))
+        if record is None:
+            raise paging.unknown(query.after)
+        return paging.Position(record.job.created_at, record.seq)
 
     def _held(self, lease: Lease) -> _Record | None:
         record = self._records.get((lease.kind, lease.id))

@@ -45,15 +45,19 @@ class SqliteJobStore:
 
     def list_ids(self, query: ListQuery) -> Page:
         """See ``JobStore``. The time it takes depends on ``limit``, not on the number of jobs (but with ``name_contains``)."""
+        if query == ListQuery(kind=query.kind, limit=query.limit):
+            # What nearly every client asks for. The filters, though they let everything pass, would take half as long again.
+            return paging.page([row[0] for row in self._read(statements.LIST, (query.kind.value, query.limit + 1))], query.limit)
         part = query.name_contains.lower() if query.name_contains else None
-        among = (query.kind.value, paging.lower(query), *paging.upper(query), part, part)
+        upper = paging.upper(query, self._position(query))
+        among = (query.kind.value, paging.lower(query), *upper, part, part)
         if query.statuses is None:
-            rows = self._read(statements.LIST, (*among, query.limit + 1))
+            rows = self._read(statements.LIST_FILTERED, (*among, query.limit + 1))
         else:
             rows = [row for status in set(query.statuses)
                     for row in self._read(statements.LIST_BY_STATUS, (*among, status.value, query.limit + 1))]
             rows.sort(key=lambda row: row[1:], reverse=True)
-        return paging.page(rows, query.limit)
+        return paging.page([row[0] for row in rows], query.limit)
 
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
         """See ``JobStore``."""
@@ -115,6 +119,14 @@ class SqliteJobStore:
     def close(self) -> None:
         """See ``JobStore``."""
         self._connections.close()
+
+    def _position(self, query: ListQuery) -> paging.Position | None:
+        if query.after is None:
+            return None
+        rows = self._read(statements.POSITION, (query.kind.value, query.after))
+        if not rows:
+            raise paging.unknown(query.after)
+        return paging.Position(*rows[0])
 
     def _read(self, statement: str, values: Any) -> list[Any]:
         try:

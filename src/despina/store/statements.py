@@ -15,7 +15,11 @@ VALUES (:kind, :id, :created_at, :prefix, :invocation, :status, :stop_requested,
 
 GET = "SELECT id, body, stop_requested, clean FROM jobs WHERE kind = ? AND id = ?"
 
-LIST = """
+LIST = "SELECT id FROM jobs WHERE kind = ? ORDER BY created_at DESC, seq DESC LIMIT ?"
+
+POSITION = "SELECT created_at, seq FROM jobs WHERE kind = ? AND id = ?"
+
+LIST_FILTERED = """
 SELECT id, created_at, seq FROM jobs
 WHERE kind = ? AND created_at > ? AND (created_at, seq) < (?, ?) AND (? IS NULL OR instr(lower(id), ?))
 ORDER BY created_at DESC, seq DESC LIMIT ?
