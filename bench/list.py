@@ -2,7 +2,8 @@
 
 For 1,000, 100,000 and 1,000,000 stored jobs and 10 and 1024 ids: requests a second over eight connections with requests sent ahead
 (so that the client is not what limits), and the median time of a single request on a single connection. Ours and the floor take
-turns within each round.
+turns within each round. Lists of a store that nobody has written to are answered from memory; the median after a write is
+measured as well.
 
     python bench/list.py [--rounds 5] [--seconds 1.0]
 """
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -29,7 +31,7 @@ from despina.core import plans
 from despina.core.requests import StartModelTraining
 from despina.store import open_store
 
-SIZES = (1_000, 100_000)
+SIZES = (1_000, 100_000, 1_000_000)
 ITEMS = (10, 1024)
 CONNECTIONS = 8
 AHEAD = 8
@@ -51,21 +53,22 @@ def main() -> None:
             server, url = serve(data)
             try:
                 for items in ITEMS:
-                    rows.append(measure(url, size, items, options.rounds, options.seconds))
+                    rows.append(measure(url, size, items, options.rounds, options.seconds) | after_write(data, url, items))
                     show(rows[-1])
             finally:
                 server.send_signal(signal.SIGTERM)
                 server.wait(timeout=60)
     print()
     for items in ITEMS:
-        times = [row["p50_ms"] for row in rows if row["items"] == items]
-        print(f"p50 at {items} ids, {SIZES[-1]:,} jobs over {SIZES[0]:,} jobs: {times[-1] / times[0]:.2f}")
+        for name in ("p50_ms", "p50_after_write_ms"):
+            times = [row[name] for row in rows if row["items"] == items]
+            print(f"{name} at {items} ids, {SIZES[-1]:,} jobs over {SIZES[0]:,} jobs: {times[-1] / times[0]:.2f}")
     print(json.dumps({"bench": "list", "rows": rows}))
 
 
 def show(row: dict[str, Any]) -> None:
     print(f"{row['jobs']:>9,} jobs {row['items']:>5} ids: {row['rps']:8,.0f}/s, floor {row['floor_rps']:8,.0f}/s, ratio "
-          f"{row['ratio']:.2f}; p50 {row['p50_ms']:.3f} ms, floor {row['floor_p50_ms']:.3f} ms")
+          f"{row['ratio']:.2f}; p50 {row['p50_ms']:.3f} ms, floor {row['floor_p50_ms']:.3f} ms, after a write {row['p50_after_write_ms']:.3f} ms")
 
 
 def fill(data: Path, size: int) -> None:
@@ -98,22 +101,30 @@ def serve(data: Path) -> tuple[subprocess.Popen[str], str]:
 
 
 def measure(url: str, size: int, items: int, rounds: int, seconds: float) -> dict[str, Any]:
-    host, port = url.removeprefix("http://").split(":")
-    request = f"GET /ml/modeltraining?maxItems={items} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n".encode()
-    with socket.create_connection((host, int(port))) as connection:
+    address, request = url_address(url), list_request(items)
+    with socket.create_connection(address) as connection:
         answer = exchange(connection, request)
     expected = min(items, size)
     assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["ids"]) == expected
     samples: dict[str, list[float]] = {"rps": [], "floor_rps": [], "p50": [], "floor_p50": []}
     with Floor(answer) as floor:
         for _ in range(rounds):
-            for prefix, target in (("", (host, int(port))), ("floor_", floor.address)):
+            for prefix, target in (("", address), ("floor_", floor.address)):
                 samples[f"{prefix}rps"].append(asyncio.run(throughput(target, request, len(answer), seconds)))
                 samples[f"{prefix}p50"].append(median_time(target, request, len(answer)))
     ratio = statistics.median(ours / bare for ours, bare in zip(samples["rps"], samples["floor_rps"], strict=True))
     medians = {name: statistics.median(values) for name, values in samples.items()}
     return {"jobs": size, "items": items, "rps": medians["rps"], "floor_rps": medians["floor_rps"], "ratio": ratio,
             "p50_ms": medians["p50"] * 1000, "floor_p50_ms": medians["floor_p50"] * 1000}
+
+
+def url_address(url: str) -> tuple[str, int]:
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+def list_request(items: int) -> bytes:
+    return f"GET /ml/modeltraining?maxItems={items} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode()
 
 
 class Floor:
@@ -159,12 +170,27 @@ def exchange(connection: socket.socket, request: bytes) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def median_time(address: tuple[str, int], request: bytes, size: int) -> float:
+def after_write(data: Path, url: str, items: int) -> dict[str, float]:
+    """The median time when another process commits to the store before every request, so that nothing read before is of use."""
+    address = url_address(url)
+    with closing(sqlite3.connect(data / "despina.db", isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+
+        def commit() -> None:
+            database.execute("UPDATE jobs SET lease_token = lease_token + 1 WHERE seq = 1")
+
+        with socket.create_connection(address) as connection:
+            size = len(exchange(connection, list_request(items)))
+        return {"p50_after_write_ms": median_time(address, list_request(items), size, before=commit) * 1000}
+
+
+def median_time(address: tuple[str, int], request: bytes, size: int, *, before: Callable[[], None] = lambda: None) -> float:
     """The median seconds of one request after the other on one connection. Every answer has ``size`` bytes."""
     times = []
     with socket.create_connection(address) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for _ in range(SINGLES):
+            before()
             began = time.perf_counter()
             connection.sendall(request)
             missing = size

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.contract.store_jobs import PROCESSING, T, job
+from tests.contract.store_jobs import PROCESSING, T, add, job
 
 from despina.core.errors import NotOffered, StoreError
 from despina.core.job import Status
@@ -202,6 +202,20 @@ def test_a_page_costs_the_same_whatever_the_number_of_jobs(tmp_path: Path, state
             assert len(connection.execute(statement, (PROCESSING.value, *values, 11)).fetchall()) == 11
         costs.append(next(steps))
     assert costs[0] == costs[1] > 11
+
+
+def test_a_list_read_again_sees_what_anyone_has_written_since(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    ours, theirs = open_store(path), open_store(path)
+    query = ListQuery(kind=PROCESSING)
+    assert ours.list_ids(query).ids == ours.list_ids(query).ids == ()
+    for number, store in enumerate([theirs, ours, theirs, theirs, ours, ours]):
+        add(store, f"job-{number}", at=T + number)
+        expected = tuple(f"job-{i}" for i in range(number, -1, -1))
+        assert ours.list_ids(query).ids == theirs.list_ids(query).ids == expected
+        assert ours.list_ids(ListQuery(kind=PROCESSING, limit=1)).ids == expected[:1]
+    ours.close()
+    theirs.close()
 
 
 # processes
