@@ -68,7 +68,8 @@ def main() -> None:
 
 def show(row: dict[str, Any]) -> None:
     print(f"{row['jobs']:>9,} jobs {row['items']:>5} ids: {row['rps']:8,.0f}/s, floor {row['floor_rps']:8,.0f}/s, ratio "
-          f"{row['ratio']:.2f}; p50 {row['p50_ms']:.3f} ms, floor {row['floor_p50_ms']:.3f} ms, after a write {row['p50_after_write_ms']:.3f} ms")
+          f"{row['ratio']:.2f}; p50 {row['p50_ms']:.3f} ms, floor {row['floor_p50_ms']:.3f} ms, "
+          f"after a write {row['p50_after_write_ms']:.3f} ms")
 
 
 def fill(data: Path, size: int) -> None:

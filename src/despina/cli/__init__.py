@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0 done, 1 an error (told on standard error), 2 wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
+        status: int = options.perform(options)
     except DespinaError as error:
         print(f"despina: {error}", file=sys.stderr)
         return 1
@@ -39,11 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--iam-auth", action="store_true", help="demand signatures (not offered yet)")
     serve.add_argument("--tls-cert", metavar="FILE", help="TLS certificate (not offered yet)")
     serve.add_argument("--tls-key", metavar="FILE", help="TLS key (not offered yet)")
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(perform=_serve)
 
     reconcile = commands.add_parser("reconcile", help="run the jobs without serving the API",
                                     description="Run the jobs of a data directory without serving the API.")
-    reconcile.set_defaults(run=_reconcile)
+    reconcile.set_defaults(perform=_reconcile)
     for command in (serve, reconcile):
         command.add_argument("--data-dir", metavar="DIR", help="where jobs and files are kept (./despina-data)")
         command.add_argument("--database-url", metavar="URL", help="where jobs are kept (a file in the data directory)")
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
                                            "on it, list the jobs, and cancel a second training with clean.")
     demo.add_argument("--data-dir", metavar="DIR", help="where to keep everything (a temporary directory, removed at the end)")
     demo.add_argument("--export", metavar="DIR", help="the export to use (examples/air-routes)")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(perform=_demo)
 
     jobs.add_commands(commands.add_parser("jobs", help="start, list, show and cancel jobs over the API",
                                           description="Start, list, show, follow and cancel jobs over the HTTP API."))

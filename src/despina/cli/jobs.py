@@ -41,25 +41,25 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
             command.add_argument(f"--{field.replace('_', '-')}", dest=member.wire, metavar="VALUE",
                                  required=field in request.__struct_fields__ and _is_required(request, field),
                                  help=f"{member.wire}, see docs/api.md")
-        command.set_defaults(run=_start, job_kind=kind)
+        command.set_defaults(perform=_start, job_kind=kind)
 
     listing = verbs.add_parser("list", parents=[common], help="list jobs, newest first")
     listing.add_argument("--kind", choices=KINDS, help="only jobs of this kind")
     listing.add_argument("--max-items", default="10", metavar="N", help="at most so many of each kind (10)")
     listing.add_argument("--status", help="only jobs with this status")
     listing.add_argument("--name-contains", metavar="TEXT", help="only jobs with this in their id")
-    listing.set_defaults(run=_list)
+    listing.set_defaults(perform=_list)
 
-    verbs.add_parser("show", parents=[common, one], help="show a job, its runs and their progress").set_defaults(run=_show)
+    verbs.add_parser("show", parents=[common, one], help="show a job, its runs and their progress").set_defaults(perform=_show)
     logs = verbs.add_parser("logs", parents=[common, one], help="print the log of a job's run")
     logs.add_argument("--run", metavar="RUN", help="the id or name of the run (the one that started last)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
-    logs.set_defaults(run=_logs)
+    logs.set_defaults(perform=_logs)
     verbs.add_parser("wait", parents=[common, one], help="wait for a job's end and show its progress; exit status 0 if it completed"
-                     ).set_defaults(run=_wait)
+                     ).set_defaults(perform=_wait)
     cancel = verbs.add_parser("cancel", parents=[common, one], help="cancel a job")
     cancel.add_argument("--clean", action="store_true", help="also delete what the job wrote")
-    cancel.set_defaults(run=_cancel)
+    cancel.set_defaults(perform=_cancel)
 
 
 def _is_required(request: type[Frozen], field: str) -> bool:
