@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,7 +83,7 @@ class _Demo:
         job_id = "air-routes-2"
         self._start_training(job_id)
         began = time.monotonic()
-        while not (programs := _programs(job_id)) or "hpoJob" not in self._client.get_ml_model_training_job(id=job_id):
+        while not (programs := _programs(job_id, "trial")):
             _patience(began)
         prefix = self._path(self._client.get_ml_model_training_job(id=job_id)["processingJob"]["outputLocation"]).parent
         began = time.monotonic()
@@ -160,14 +161,14 @@ def _patience(began: float) -> None:
     time.sleep(POLL_SECONDS)
 
 
-def _programs(job_id: str) -> list[int]:
-    """The processes of a job's runs: each carries its run's id in its environment."""
-    wanted = f"DESPINA_RUN_ID=modeltraining-{job_id}-".encode()
+def _programs(job_id: str, kind: str = "") -> list[int]:
+    """The processes of a training job's runs, or of those of one kind: each carries its run's id in its environment."""
+    wanted = re.compile(rf"(^|\0)DESPINA_RUN_ID=modeltraining-{job_id}-[0-9a-f]+-{kind}".encode())
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                if wanted in Path(entry.path, "environ").read_bytes():
+                if wanted.search(Path(entry.path, "environ").read_bytes()):
                     found.append(int(entry.name))
             except OSError:
                 continue  # it has ended, or is not ours

@@ -1,5 +1,6 @@
 """What a run's files and processes say of how it ended."""
 
+import contextlib
 import os
 import signal
 import time
@@ -36,7 +37,8 @@ def find_end(run: RunFolder, claim: RunClaim) -> Exit | None:
     if kill_marked(run.marks) > 0:
         return None
     end = Exit(code=None, signal=None, stopped=False, started_at=claim.at, finished_at=time.time_ns() // 1_000_000)
-    run.end(end)
+    with contextlib.suppress(OSError):  # a full disk keeps the record from being made, not the run from being over
+        run.end(end)
     return end
 
 
