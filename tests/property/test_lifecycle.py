@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -103,6 +104,7 @@ class World:
             assert all(step.status is Status.COMPLETED for step in job.steps)
             assert bool(job.models) == (job.kind is JobKind.MODEL_TRAINING)
         for step in job.steps:
+            assert not (step.status.is_terminal and step.name is StepName.TUNING and any(run.state.is_live for run in step.runs))
             if step.name is StepName.TUNING and isinstance(job.request, StartModelTraining):
                 live = sum(run.state.is_live for run in step.runs)
                 assert live <= job.request.max_hpo_parallel_training_jobs
@@ -216,3 +218,29 @@ def test_a_time_out_names_its_parameter_and_stops_the_run() -> None:
     world.reconcile()
     assert world.job.status is Status.FAILED
     assert "processingTimeOutInSeconds (2 s)" in (world.job.steps[0].failure_reason or "")
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.STOPPED])
+def test_a_terminal_status_never_changes(status: Status) -> None:
+    job = replace(processing(), status=status, stop_requested=True, clean=True)
+    seen = Observation(state=RunState.RUNNING, started_at=START)
+    assert advance(job, Seen(now=START, runs={job.runs[0].id: seen})) == (job, ())
+
+
+def test_stop_wins_over_a_failure_that_is_winding_down() -> None:
+    world = World(processing(time_out=2))
+    world.reconcile()
+    world.engine(0, RunState.SUCCEEDED)
+    world.now += 2_000
+    world.reconcile()
+    assert world.job.failure_reason
+    world.job = replace(world.job, stop_requested=True)
+    world.reconcile()
+    assert world.job.status is Status.STOPPED
+
+
+def test_of_equal_trials_the_first_is_the_best() -> None:
+    world = World(training(trials=3, parallel=1))
+    drive(world, *[RunState.SUCCEEDED] * 5)
+    assert len({str(run.result) for run in world.job.runs if run.kind is RunKind.TRIAL}) == 1, "all did equally well"
+    assert plans.best_trial(world.job).number == 0

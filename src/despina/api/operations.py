@@ -41,6 +41,11 @@ def always(_request: Frozen) -> bool:
     return True
 
 
+def _asks_for_details(request: GetJob) -> bool:
+    """Whether a get call looks into the folders of the runs."""
+    return request.details
+
+
 def _reads_many(request: ListJobs) -> bool:
     """Whether a list call reads more than one stretch of an index."""
     return request.details or request.name_contains is not None
@@ -101,7 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("ListMLDataProcessingJobs", "GET", "/ml/dataprocessing", "ListMLDataProcessingJobs",
               ListJobs, partial(_list, _PROCESSING), rendering.listed, in_thread=_reads_many),
     Operation("GetMLDataProcessingJob", "GET", "/ml/dataprocessing/{id}", "GetMLDataProcessingJobStatus",
-              GetJob, partial(_get, _PROCESSING), rendering.got),
+              GetJob, partial(_get, _PROCESSING), rendering.got, in_thread=_asks_for_details),
     Operation("CancelMLDataProcessingJob", "DELETE", "/ml/dataprocessing/{id}", "CancelMLDataProcessingJob",
               CancelJob, partial(_cancel, _PROCESSING), rendering.cancelled, in_thread=always),
     Operation("StartMLModelTrainingJob", "POST", "/ml/modeltraining", "StartMLModelTrainingJob",
@@ -109,7 +114,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("ListMLModelTrainingJobs", "GET", "/ml/modeltraining", "ListMLModelTrainingJobs",
               ListJobs, partial(_list, _TRAINING), rendering.listed, in_thread=_reads_many),
     Operation("GetMLModelTrainingJob", "GET", "/ml/modeltraining/{id}", "GetMLModelTrainingJobStatus",
-              GetJob, partial(_get, _TRAINING), rendering.got),
+              GetJob, partial(_get, _TRAINING), rendering.got, in_thread=_asks_for_details),
     Operation("CancelMLModelTrainingJob", "DELETE", "/ml/modeltraining/{id}", "CancelMLModelTrainingJob",
               CancelJob, partial(_cancel, _TRAINING), rendering.cancelled, in_thread=always),
     Operation("StartMLModelTransformJob", "POST", "/ml/modeltransform", "StartMLModelTransformJob",

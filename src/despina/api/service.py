@@ -10,7 +10,7 @@ from despina.core.requests import ListJobs, ReadJobLogs, StartDataProcessing, St
 class JobService(Protocol):
     """Starts, shows and cancels jobs. All calls are synchronous and may come from several threads.
 
-    ``get``, ``list`` and ``details`` are called in the event loop and must be quick; the others run in threads.
+    ``get`` and a ``list`` without ``name_contains`` are called in the event loop and must be quick; all else runs in threads.
     """
 
     def start(self, request: StartDataProcessing | StartModelTraining, *, invocation: str | None) -> Job:
