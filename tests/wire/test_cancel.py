@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,26 +130,26 @@ def test_completed_and_failed_jobs_are_refused(server: Server, export: Path, tmp
 @pytest.mark.slow
 def test_a_cancel_that_races_with_completion_ends_in_exactly_one_of_the_two(start_server: StartServer, export: Path) -> None:
     server, generator = start_server(environment={"DESPINA_REQUESTS_PER_SECOND": "100000"}), random.Random(11)
-    client = server.boto3()
+    runs = server.data_dir / "runs"
 
-    def start(job_id: str) -> None:
-        client.start_ml_data_processing_job(
-            id=job_id, inputDataS3Location=f"file://{export}", processedDataS3Location="s3://test/processed")
+    def status_of(job_id: str) -> str:
+        return str(server.request("GET", f"/ml/dataprocessing/{job_id}")[2]["status"])
 
-    def polls(job_id: str, limit: int) -> int:
-        """Ask for the status until the job has ended, at most ``limit`` times; how often it was asked."""
-        for count in range(limit):
-            if server.request("GET", f"/ml/dataprocessing/{job_id}")[2]["status"] != "InProgress":
-                return count
-        return limit
+    def reached(job_id: str, moment: str) -> bool:
+        if moment == "Completed":
+            return status_of(job_id) == moment
+        return moment == "" or any(runs.glob(f"dataprocessing-{job_id}-*/{moment}"))
 
-    start("measure")
-    usual = polls("measure", 1_000_000)
     ends = []
     for number in range(50):
         job_id = f"race-{number}"
-        start(job_id)
-        polls(job_id, generator.randrange(int(usual * 1.3) + 2))
+        server.boto3().start_ml_data_processing_job(
+            id=job_id, inputDataS3Location=f"file://{export}", processedDataS3Location="s3://test/processed")
+        # From the start to after the end, most often where the run has ended and the job has not.
+        moment = generator.choice(["", "claim", "progress.jsonl", *["result.json"] * 2, *["exit.json"] * 2, "Completed"])
+        wait_for(moment, partial(reached, job_id, moment))
+        for _ in range(generator.randrange(4)):
+            status_of(job_id)
         status, body = cancel(server, job_id, "?clean=true", "dataprocessing")
         job = server.wait_until_ended("dataprocessing", job_id)
         output = server.path(job["processingJob"]["outputLocation"])
