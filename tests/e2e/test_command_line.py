@@ -52,7 +52,8 @@ def test_show_tells_of_each_run(despina: Despina) -> None:
     text = despina("show", "tr").stdout
     assert "autotrainer-output" in text
     assert text.count("succeeded") == 4
-    assert "num-epochs=" in text
+    assert "num-epochs" in text.split("RUN", 1)[1].splitlines()[0], "what differs between the trials has a column"
+    assert "batch-size=" in text.split("RUN", 1)[0], "what does not is told once"
     assert json.loads(despina("show", "tr", "--json").stdout)["status"] == "Completed"
 
 

@@ -244,3 +244,9 @@ def test_of_equal_trials_the_first_is_the_best() -> None:
     drive(world, *[RunState.SUCCEEDED] * 5)
     assert len({str(run.result) for run in world.job.runs if run.kind is RunKind.TRIAL}) == 1, "all did equally well"
     assert plans.best_trial(world.job).number == 0
+
+
+def test_a_million_parallel_trials_are_not_all_written_down_at_once() -> None:
+    world = World(training(trials=1_000_000, parallel=1_000_000))
+    drive(world, RunState.SUCCEEDED)
+    assert len(plans.step(world.job, StepName.TUNING).runs) == plans.TRIALS_AT_ONCE

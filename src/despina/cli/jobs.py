@@ -155,15 +155,25 @@ def _show(options: argparse.Namespace) -> int:
     facts = [("id", job["id"]), ("kind", kind), ("status", job["status"]), ("created (UTC)", tables.when(details["createdAt"])),
              ("failure", details.get("failureReason")), ("output", processing.get("outputLocation"))]
     facts += [("model", model["name"]) for model in job.get("mlModels", [])]
-    facts += [("note", note) for note in details["notes"]]
+    runs = sorted(details["runs"], key=lambda run: run.get("startedAt") or run["number"] + 2**60)
+    tuned, fixed = _parameters(runs)
+    facts += [("parameters", fixed), *(("note", note) for note in details["notes"])]
     width = max(len(name) for name, _ in facts)
     print("\n".join(f"{name.ljust(width)}  {value}" for name, value in facts if value))
     print()
     print(tables.table(
-        ["RUN", "STATE", "TOOK", "PROGRESS", "OBJECTIVE", "PARAMETERS"],
+        ["RUN", "STATE", "TOOK", "PROGRESS", "OBJECTIVE", *tuned],
         [(run.get("name") or run["kind"], run["state"], tables.duration(_run_took(run)), _steps(run), run.get("objective"),
-          " ".join(f"{name}={value}" for name, value in (run.get("parameters") or {}).items())) for run in details["runs"]]))
+          *(str(run.get("parameters", {}).get(name, "-")) for name in tuned)) for run in runs]))
     return 0
+
+
+def _parameters(runs: list[dict[str, Any]]) -> tuple[list[str], str]:
+    """The names of the parameters in which the trials differ, and all the others with their values."""
+    given = [run["parameters"] for run in runs if run.get("parameters")]
+    names = list(given[0]) if given else []
+    tuned = [name for name in names if any(parameters.get(name) != given[0][name] for parameters in given)]
+    return tuned, " ".join(f"{name}={given[0][name]}" for name in names if name not in tuned)
 
 
 def _run_took(run: dict[str, Any]) -> int | None:

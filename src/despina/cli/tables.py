@@ -44,7 +44,7 @@ def duration(ms: float | None) -> str:
 def progress(run: dict[str, Any], now: int) -> str:
     """One running or waiting run in words: how far, its metric, and when it will be over if it goes on like this."""
     said = run.get("progress")
-    name = run.get("name") or run["kind"]
+    name = f"trial {run['number'] + 1}" if run["kind"] == "trial" else run["kind"]
     if run["state"] == "pending":
         return f"{name}: waits for cores or memory"
     if not said:

@@ -33,6 +33,8 @@ from despina.core.requests import StartDataProcessing, StartModelTraining
 PROCESSED = "preloading-output"
 TRAINED = "autotrainer-output"
 TRIALS = "trials"
+TRIALS_AT_ONCE = 64
+"""Trials that are recorded at once, however many may run in parallel: more than the cores of one machine, few enough to write down."""
 LIGHT_MEMORY_MIB = 256
 """What a run that only reads and writes small JSON files needs."""
 
@@ -153,7 +155,7 @@ def _tune(job: Job, now: int) -> Job:
     live = sum(run.state.is_live for run in tuning.runs)
     missing = request.max_hpo_number_of_training_jobs - len(tuning.runs)
     begun = len(tuning.runs)
-    started = min(missing, request.max_hpo_parallel_training_jobs - live)
+    started = min(missing, min(request.max_hpo_parallel_training_jobs, TRIALS_AT_ONCE) - live)
     trials = tuple(_trial(job, number, 1, None) for number in range(begun, begun + started))
     over = missing == 0 and live == 0 and any(run.state is RunState.SUCCEEDED for run in tuning.runs)
     return with_step(job, replace(tuning, runs=(*tuning.runs, *trials), status=Status.COMPLETED if over else tuning.status))
