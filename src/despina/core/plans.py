@@ -34,7 +34,7 @@ PROCESSED = "preloading-output"
 TRAINED = "autotrainer-output"
 TRIALS = "trials"
 TRIALS_AT_ONCE = 64
-"""Trials that are recorded at once, however many may run in parallel: more than the cores of one machine, few enough to write down."""
+"""Trials recorded at once, however many may run in parallel: more than a machine has cores, few enough to write down."""
 LIGHT_MEMORY_MIB = 256
 """What a run that only reads and writes small JSON files needs."""
 
