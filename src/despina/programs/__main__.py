@@ -43,7 +43,7 @@ def _outcome(path: Path) -> dict[str, Any]:
         spec = msgspec.json.decode(path.read_bytes(), type=RunSpec)
         for name in THREAD_SETTINGS:
             os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // spec.share)))
-        # Threads that wait are to sleep: on a machine that has other work, spinning ones made training three times as slow.
+        # Threads that wait are to sleep: beside other work spinning ones make training slower (bench/train.py).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return {"result": _run(spec, Context(folder=Path.cwd(), store=open_artifacts()))}
     except DespinaError as error:
