@@ -81,10 +81,22 @@ def test_a_saved_graph_comes_back(edges: list[tuple[int, int]], multilabel: bool
 def test_a_split_divides_the_labelled_nodes(labelled: list[bool], train: int, valid: int, test: int, seed: int) -> None:
     total = train + valid + test
     rates = (train / total, valid / total, test / total)
-    split = random_split(np.array(labelled), rates, seed=seed)
+    strata = np.where(labelled, np.random.default_rng(seed).integers(0, 3, len(labelled)), -1)
+    split = random_split(strata, rates, seed=seed)
     assert np.array_equal(split.train.astype(int) + split.valid + split.test, np.array(labelled).astype(int))
     assert split.train.any()
     tolerance = 1 if round(rates[0] * sum(labelled)) else 2  # the training part takes a node it has no share for
     for mask, rate in zip((split.train, split.valid, split.test), rates, strict=True):
         assert abs(int(mask.sum()) - rate * sum(labelled)) <= tolerance
         assert rate > 0 or not mask.any()
+
+
+@given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5), seed=st.integers(0, 9))
+def test_every_class_is_divided_alike(sizes: list[int], seed: int) -> None:
+    strata = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    rates = (0.6, 0.2, 0.2)
+    split = random_split(strata, rates, seed=seed)
+    for stratum, size in enumerate(sizes):
+        for mask, rate in zip((split.train, split.valid, split.test), rates, strict=True):
+            assert abs(int(mask[strata == stratum].sum()) - rate * size) <= 2
+        assert split.train[strata == stratum].any(), "every class is learnt from"

@@ -40,8 +40,9 @@ def read_target(folder: Path, label: Label, node_type: str, ids: pl.Series, node
         raise WorkFailed(f"{nodes.files[0].name}, column '{label.column}': no node of type '{node_type}' has a label; "
                          "classification needs some to learn from")
     labels, classes = _single(text) if label.separator is None else _multiple(split_cells(text, label.separator))
-    labelled = np.asarray(labels >= 0 if label.separator is None else labels.any(axis=1))
-    split = _split_as_listed(listed, labelled) if isinstance(label.split, SplitFiles) else random_split(labelled, label.split)
+    # Nodes with several labels belong to several classes: they are one stratum.
+    strata = labels if label.separator is None else np.where(labels.any(axis=1), 0, -1)
+    split = _split_as_listed(listed, strata >= 0) if isinstance(label.split, SplitFiles) else random_split(strata, label.split)
     return Target(node_type=node_type, property=plain_name(label.column), task=label.task, classes=classes,
                   multilabel=label.separator is not None, labels=labels, train=split.train, valid=split.valid, test=split.test)
 

@@ -18,18 +18,28 @@ class Split:
     test: NDArray[np.bool_]
 
 
-def random_split(labelled: NDArray[np.bool_], rates: tuple[float, float, float], *, seed: int = SEED) -> Split:
-    """Divide the labelled nodes at random; ``rates`` are the shares of train, valid and test and add up to 1.
+def random_split(strata: NDArray[np.int64], rates: tuple[float, float, float], *, seed: int = SEED) -> Split:
+    """Divide the labelled nodes at random, each stratum (class) alike.
 
-    Each part's size is its share of all labelled nodes to within one node. The training part is never empty: if its share is less
-    than half a node, another part gives it one.
+    Each part's size is its share of all labelled nodes to within one node, and as nearly as that allows its share of every stratum.
+    The training part is never empty: if its share is less than half a node, another part gives it one. Of a stratum with very few
+    nodes the training part has the first.
+
+    Args:
+        strata: ``[n]``; -1 for nodes that are not labelled.
+        rates: the shares of train, valid and test; they add up to 1.
     """
-    nodes = np.random.default_rng(seed).permutation(np.flatnonzero(labelled))
+    nodes = np.random.default_rng(seed).permutation(np.flatnonzero(strata >= 0))
+    # Sorted by how far each node is in its stratum, any stretch of the nodes holds the same share of every stratum.
+    by_stratum = np.argsort(strata[nodes], kind="stable")
+    _, sizes = np.unique(strata[nodes], return_counts=True)
+    rank = np.concatenate([np.arange(size) / size for size in sizes]) if len(sizes) else np.empty(0)
+    nodes = nodes[by_stratum][np.argsort(rank, kind="stable")]
     ends = np.rint(np.cumsum(rates) / np.sum(rates) * len(nodes)).astype(int)
     train_end = max(ends[0], 1)
     valid_end = max(ends[1], train_end)
-    return Split(train=_mask(len(labelled), nodes[:train_end]), valid=_mask(len(labelled), nodes[train_end:valid_end]),
-                 test=_mask(len(labelled), nodes[valid_end:]))
+    return Split(train=_mask(len(strata), nodes[:train_end]), valid=_mask(len(strata), nodes[train_end:valid_end]),
+                 test=_mask(len(strata), nodes[valid_end:]))
 
 
 def _mask(count: int, nodes: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """The optimiser.
 
-``torch.optim`` is not used on purpose: making one of its optimisers imports ``torch._dynamo``, which takes as long as torch itself, and
-longer than a small graph needs to be trained (``bench/train.py``).
+``torch.optim`` is not used on purpose: making one of its optimisers imports ``torch._dynamo``, which takes as long as torch itself,
+and longer than a small graph needs to be trained (``bench/train.py``).
 """
 
 from collections.abc import Iterable

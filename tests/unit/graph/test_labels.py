@@ -44,14 +44,14 @@ def test_a_separator_makes_the_task_multi_label(tmp_path: Path) -> None:
     ((0.6, 0.2, 0.2), (60, 20, 20)), ((0.9, 0.1, 0.0), (90, 10, 0)), ((1.0, 0.0, 0.0), (100, 0, 0)), ((0.7, 0.0, 0.3), (70, 0, 30)),
     ((0.001, 0.4995, 0.4995), (1, 49, 50)), ((0.7, 0.2, 0.1), (70, 20, 10))])
 def test_random_parts_have_their_sizes(rates: tuple[float, float, float], sizes: tuple[int, int, int]) -> None:
-    labelled = np.ones(120, dtype=np.bool_)
-    labelled[::6] = False
-    split = random_split(labelled, rates)
+    strata = np.zeros(120, dtype=np.int64)
+    strata[::6] = -1
+    split = random_split(strata, rates)
     assert (split.train.sum(), split.valid.sum(), split.test.sum()) == sizes
 
 
 def test_a_seed_repeats_its_split_and_another_does_not() -> None:
-    labelled = np.ones(100, dtype=np.bool_)
-    first, again, other = (random_split(labelled, (0.5, 0.25, 0.25), seed=seed) for seed in (1, 1, 2))
+    strata = np.zeros(100, dtype=np.int64)
+    first, again, other = (random_split(strata, (0.5, 0.25, 0.25), seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first.train, again.train)
     assert not np.array_equal(first.train, other.train)
