@@ -98,5 +98,6 @@ def test_every_class_is_divided_alike(sizes: list[int], seed: int) -> None:
     split = random_split(strata, rates, seed=seed)
     for stratum, size in enumerate(sizes):
         for mask, rate in zip((split.train, split.valid, split.test), rates, strict=True):
-            assert abs(int(mask[strata == stratum].sum()) - rate * size) <= 2
-        assert split.train[strata == stratum].any(), "every class is learnt from"
+            # What small classes get beyond their share of the training part the others lack: a node for each class at most.
+            assert abs(int(mask[strata == stratum].sum()) - rate * size) <= 1 + len(sizes)
+        assert split.train[strata == stratum].any() or split.train.sum() < len(sizes), "every class is learnt from, if there is room"
