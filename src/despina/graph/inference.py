@@ -1,9 +1,14 @@
-"""What kind of feature an ``auto`` property is. Source: Neptune user guide, "Automatic feature encoding in Neptune ML"."""
+"""What kind of feature an ``auto`` property is. Source: Neptune user guide, "Automatic feature encoding in Neptune ML".
+
+Text is encoded by word vectors when the deployment has some, as documented, and else by tf-idf. Its language is not found out: word
+vectors are those of the one file, or the English ones of a folder.
+"""
 
 import polars as pl
 from msgspec.structs import replace
 
-from despina.graph.schema import NOT_YET, Feature, FeatureType, Imputer, Norm
+from despina.graph.features.options import Feature, FeatureType, Imputer, Norm
+from despina.graph.features.word_vectors import VectorFile
 from despina.graph.tables import Column
 
 FEW_VALUES = 100
@@ -20,7 +25,7 @@ def resolve(feature: Feature, column: Column) -> Feature | None:
     feature has an imputer of its own.
 
     Raises:
-        WorkFailed: the values are text, which is not offered.
+        WorkFailed: the values are text, and the word vectors that the deployment names are not there or not readable.
     """
     if feature.type is not FeatureType.AUTO:
         return feature
@@ -46,9 +51,7 @@ def _kind(feature: Feature, column: Column, present: pl.Series) -> FeatureType:
         return FeatureType.DATETIME
     words = present.str.count_matches(r"\S+").sum() / len(present)
     if words >= WORDS_OF_TEXT and distinct > FEW_VALUES_SHARE * len(present):
-        raise column.error(int(column.text.is_not_null().arg_max() or 0),
-                           f" and the other values are text, which is {NOT_YET}; give the feature '{feature.name}' the type "
-                           "'none' or 'category'")
+        return FeatureType.TEXT_FASTTEXT if VectorFile.find(feature.language) else FeatureType.TEXT_TFIDF
     return FeatureType.CATEGORY
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from despina.graph.features import Encoding, RawEncoding, fit, transform
+from despina.graph.features.options import Feature
 from despina.graph.inference import resolve
-from despina.graph.schema import Feature
 from despina.graph.tables import Column, Table
 
 log = logging.getLogger(__name__)
@@ -37,22 +37,28 @@ def encode(features: Sequence[Feature], table: Table) -> EncodedFeatures:
     """Fit and apply the encoders of all features of a table.
 
     Raises:
-        WorkFailed: a cell cannot be read as its feature's type.
+        WorkFailed: a cell cannot be read as its feature's type; a text needs word vectors, and there are none.
     """
-    fitted: dict[str, tuple[Encoding, Column]] = {}
+    resolved: list[Feature] = []
+    sources: list[Column] = []
     for feature in features:
         column = table.column(feature.column)
-        resolved = resolve(feature, column)
-        if resolved is None:
+        as_seen = resolve(feature, column)
+        if as_seen is None:
             log.info("feature %s: dropped, since it has no values or a name of its own for each row", feature.name)
         else:
-            fitted[feature.name] = fit(resolved, column), column
+            resolved.append(as_seen)
+            sources.append(column)
+    encodings = fit(resolved, sources)
+    fitted = {feature.name: (encoding, column) for feature, encoding, column in zip(resolved, encodings, sources, strict=True)}
     columns: dict[str, tuple[int, int]] = {}
     width = 0
     for name, (encoding, _) in fitted.items():
         if encoding.width:
             columns[name] = width, width + encoding.width
             width += encoding.width
+        elif not isinstance(encoding, RawEncoding):
+            log.info("feature %s: left out, since nothing in it varies or occurs often enough", name)
     matrix = np.zeros((len(table), width), dtype=np.float32)
     for name, (start, stop) in columns.items():
         transform(*fitted[name], matrix[:, start:stop])

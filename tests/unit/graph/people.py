@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from despina.graph.export import Export, read_export
-from despina.graph.schema import Feature, FeatureType, read_configuration
+from despina.graph.features.options import Feature, FeatureType
+from despina.graph.schema import read_configuration
 from despina.graph.tables import Column, CsvFile, Table
 
 NODES = "nodes/person.csv"

@@ -7,16 +7,26 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.unit.graph.people import column, feature
+from tests.unit.graph.people import NODES, column, feature, read, write
 
 from despina.core.errors import WorkFailed
-from despina.graph.features import MAX_CATEGORIES, CategoryEncoding, DatetimeEncoding, Encoding, fit, transform
+from despina.graph.export import Encodings
+from despina.graph.features import Encoding, transform
+from despina.graph.features import fit as fit_all
+from despina.graph.features.category import MAX_CATEGORIES, CategoryEncoding
+from despina.graph.features.options import Buckets, DatetimePart, Feature, FeatureType, Imputer, Norm
+from despina.graph.features.times import DatetimeEncoding
+from despina.graph.features.word_vectors import SETTING
 from despina.graph.inference import resolve
 from despina.graph.matrix import encode
-from despina.graph.schema import DatetimePart, Feature, FeatureType, Imputer, Norm
-from despina.graph.tables import CsvFile, Table
+from despina.graph.tables import Column, CsvFile, Table
 
 NUMERICAL, CATEGORY, DATETIME = FeatureType.NUMERICAL, FeatureType.CATEGORY, FeatureType.DATETIME
+BUCKETS, TFIDF = FeatureType.BUCKET_NUMERICAL, FeatureType.TEXT_TFIDF
+
+
+def fit(feature: Feature, column: Column) -> Encoding:
+    return fit_all([feature], [column])[0]
 
 
 def apply(encoding: Encoding, values: Sequence[str | None]) -> list[list[float]]:
@@ -31,13 +41,16 @@ def encoded(kind: FeatureType, values: Sequence[str | None], **options: Any) -> 
 
 
 @pytest.mark.parametrize(("norm", "expected"), [
-    (Norm.NONE, [1.0, 2.0, 5.0]), (Norm.MIN_MAX, [0.0, 0.25, 1.0]), (Norm.STANDARD, [0.125, 0.25, 0.625])])
+    (Norm.NONE, [1.0, 3.0, 11.0, 9.0]), (Norm.MIN_MAX, [0.0, 0.2, 1.0, 0.8]),
+    (Norm.STANDARD, [-1.21268, -0.72761, 1.21268, 0.72761])])  # the mean is 6, the deviation is that of 25, 9, 25, 9: √17
 def test_norms(norm: Norm, expected: list[float]) -> None:
-    assert encoded(NUMERICAL, ["1", "2.0", "5e0"], norm=norm) == [[value] for value in expected]
+    rows = encoded(NUMERICAL, ["1", "3.0", "11e0", "9"], norm=norm)
+    assert rows == [[pytest.approx(value, abs=1e-5)] for value in expected]
 
 
 @pytest.mark.parametrize(("norm", "values", "expected"), [
-    (Norm.MIN_MAX, ["7", "7"], [0.0, 0.0]), (Norm.STANDARD, ["-1", "1"], [-1.0, 1.0])])
+    (Norm.MIN_MAX, ["7", "7"], [0.0, 0.0]), (Norm.STANDARD, ["7", "7"], [0.0, 0.0]),
+    (Norm.STANDARD, ["0.1", "0.1", "0.1"], [0.0, 0.0, 0.0]), (Norm.STANDARD, ["-1", "1"], [-1.0, 1.0])])
 def test_norms_of_values_that_cannot_be_scaled(norm: Norm, values: list[str], expected: list[float]) -> None:
     assert encoded(NUMERICAL, values, norm=norm) == [[value] for value in expected]
 
@@ -46,6 +59,50 @@ def test_norms_of_values_that_cannot_be_scaled(norm: Norm, values: list[str], ex
 def test_imputers(imputer: Imputer, expected: float) -> None:
     assert encoded(NUMERICAL, ["2", "2", "3", "9", None], imputer=imputer)[-1] == [expected]
     assert encoded(NUMERICAL, ["2", "2", "3", "9", ""], imputer=imputer)[-1] == [expected]
+
+
+def test_the_scale_serves_later_data_too() -> None:
+    encoding = fit(feature(NUMERICAL, norm=Norm.STANDARD), column(["2", "4"]))
+    assert apply(encoding, ["3", "4", "6"]) == [[0.0], [1.0], [3.0]]
+
+
+def hot(rows: list[list[float]]) -> list[list[int]]:
+    """The columns of each row that are 1; all others must be 0."""
+    assert {value for row in rows for value in row} <= {0, 1}
+    return [[i for i, value in enumerate(row) if value] for row in rows]
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    ("20", [0]), ("39.9", [0]), ("40", [1]), ("79", [2]), ("99", [3]), ("100", [3]), ("-7", [0]), ("1e308", [3])])
+def test_buckets(value: str, expected: list[int]) -> None:
+    rows = encoded(BUCKETS, [value], buckets=Buckets(low=20, high=100, count=4))  # 20, 40, 60, 80
+    assert hot(rows) == [expected]
+    assert len(rows[0]) == 4
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    ("30", [0]), ("35", [0, 1]), ("40", [0, 1]), ("44.9", [0, 1]), ("45", [1]), ("55", [1, 2]), ("-50", [0]), ("200", [3]),
+    ("104", [3])])
+def test_a_value_is_in_every_bucket_that_its_window_touches(value: str, expected: list[int]) -> None:
+    assert hot(encoded(BUCKETS, [value], buckets=Buckets(low=20, high=100, count=4, window=10))) == [expected]
+
+
+def test_a_wide_window_touches_many_buckets() -> None:
+    assert hot(encoded(BUCKETS, ["50"], buckets=Buckets(low=0, high=100, count=10, window=50))) == [[2, 3, 4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_the_borders_of_buckets_are_exact(tenth: int) -> None:
+    assert hot(encoded(BUCKETS, [f"0.{tenth}"], buckets=Buckets(low=0, high=1, count=10))) == [[tenth]]
+
+
+def test_a_missing_number_needs_an_imputer_in_buckets_too(tmp_path: Path) -> None:
+    buckets = Buckets(low=0, high=10, count=2)
+    assert hot(encoded(BUCKETS, ["1", "1", "9", None], buckets=buckets, imputer=Imputer.MOST_FREQUENT)) == [[0], [0], [1], [0]]
+    (tmp_path / "n.csv").write_text("~id,p\na,6\nb,\n", encoding="utf-8")
+    incomplete = Table.read(CsvFile.find(tmp_path, "n.csv", ","), ["p", "~id"]).column("p")
+    with pytest.raises(WorkFailed, match=r"n.csv, line 3, column 'p': the cell is empty; give the feature an 'imputer'"):
+        fit(feature(BUCKETS, buckets=buckets), incomplete)
 
 
 def test_an_imputer_serves_later_data_too() -> None:
@@ -93,6 +150,27 @@ def test_a_separator_makes_multi_hot_of_any_number() -> None:
     assert many.width == 300
 
 
+def test_a_set_has_as_many_categories_as_the_option_allows() -> None:
+    cells = ["a;b;c", "a;b;d", "a"]
+    three = fit(feature(CATEGORY, separator=";", max_categories=3), column(cells))
+    assert three == CategoryEncoding(separator=";", values=("a", "b"), other=True)
+    assert apply(three, [*cells, "c;d", "new"]) == [[1, 1, 1], [1, 1, 1], [1, 0, 0], [0, 0, 1], [0, 0, 1]]
+    four = fit(feature(CATEGORY, separator=";", max_categories=4), column(cells))
+    assert four == CategoryEncoding(separator=";", values=("a", "b", "c", "d"), other=False)
+
+
+def test_a_set_has_5000_categories_by_default() -> None:
+    many = fit(feature(CATEGORY, separator=";"), column([";".join(f"w{i}" for i in range(5001)), "w7;w9"]))
+    assert isinstance(many, CategoryEncoding)
+    assert (many.width, many.values[:2], many.other) == (5000, ("w7", "w9"), True)
+
+
+def test_an_empty_cell_of_a_set_is_the_empty_set() -> None:
+    cells = ["a;b", None, ""]
+    assert encoded(CATEGORY, cells, separator=";", max_categories=2) == [[1, 1], [0, 0], [0, 0]]
+    assert apply(fit(feature(CATEGORY, separator=";", max_categories=2), column(["a;b;c"])), [None]) == [[0, 0]]
+
+
 def test_an_escaped_separator_is_part_of_the_value() -> None:
     encoding = fit(feature(CATEGORY, separator=";"), column([r"a\;b;c", "c"]))
     assert isinstance(encoding, CategoryEncoding)
@@ -105,9 +183,8 @@ def test_parts_of_times_are_one_hot() -> None:
     assert isinstance(encoding, DatetimeEncoding)
     assert {part: len(steps) for part, steps in encoding.parts.items()} == {
         DatetimePart.YEAR: 2, DatetimePart.MONTH: 12, DatetimePart.WEEKDAY: 7, DatetimePart.HOUR: 24}
-    hot = [[i for i, value in enumerate(row) if value] for row in apply(encoding, values)]
     # A Monday in January at midnight; a Sunday in December at 23.
-    assert hot == [[0, 2 + 0, 14 + 0, 21 + 0], [1, 2 + 11, 14 + 6, 21 + 23], []]
+    assert hot(apply(encoding, values)) == [[0, 2 + 0, 14 + 0, 21 + 0], [1, 2 + 11, 14 + 6, 21 + 23], []]
     assert sum(apply(encoding, ["2010-01-01"])[0]) == 3, "a year that was not seen has no column"
 
 
@@ -132,6 +209,9 @@ def test_an_imputer_of_times() -> None:
 ENCODINGS: list[tuple[FeatureType, dict[str, Any], list[str | None]]] = [
     (NUMERICAL, {"norm": Norm.MIN_MAX, "imputer": Imputer.MEAN}, ["1", None, "2.5"]),
     (NUMERICAL, {"norm": Norm.STANDARD, "separator": ";"}, ["1;2", "3;4"]),
+    (NUMERICAL, {"norm": Norm.STANDARD}, ["1", "2", "4"]),
+    (BUCKETS, {"buckets": Buckets(low=0.5, high=9, count=3, window=2.0), "imputer": Imputer.MEAN}, ["1", None, "2.5"]),
+    (TFIDF, {}, ["a word here", None, "a word there"]),
     (CATEGORY, {}, ["a", None, "b"]),
     (CATEGORY, {"separator": ";"}, ["a;b", None, "b"]),
     (DATETIME, {"imputer": Imputer.MEDIAN}, ["2001-01-01", None, "2002-05-05T10:00:00Z"]),
@@ -147,22 +227,51 @@ def test_a_stored_encoding_encodes_as_before(kind: FeatureType, options: dict[st
     assert apply(again, values) == apply(encoding, values)
 
 
+def test_the_encodings_of_an_export_are_stored_and_used_again(tmp_path: Path) -> None:
+    features = [{"feature": ["age", "age", "numerical"], "norm": "standard", "imputer": "mean"},
+                {"feature": ["age", "decade", "bucket_numerical"], "range": [20, 60], "bucket_cnt": 4, "imputer": "median"},
+                {"feature": ["town", "town", "text_tfidf"]},
+                {"feature": ["town", "towns", "category"], "separator": ";"},
+                {"feature": ["since", "since", "datetime"]}]
+    folder = write(tmp_path, {"graph.nodes.0.features": features})
+    export = read(folder)
+    again = msgspec.json.decode(msgspec.json.encode(export.encodings), type=Encodings)
+    assert again == export.encodings
+    stored = again.nodes["person"]
+    assert list(stored) == ["age", "decade", "town", "towns", "since"]
+    table = Table.read(CsvFile.find(folder, NODES, ","), ["age", "town", "since"])
+    for name, (start, stop) in export.graph.feature_columns["person"].items():
+        out = np.zeros((len(table), stop - start), dtype=np.float32)
+        transform(stored[name], table.column({"decade": "age", "towns": "town"}.get(name, name)), out)
+        assert np.array_equal(out, export.graph.features["person"][:, start:stop])
+        assert out.any()
+
+
 @pytest.mark.parametrize(("values", "separator", "expected"), [
     (["1", "2.5", None], None, NUMERICAL),
     (["0", "1"] * 50, None, CATEGORY),
+    ([str(i % 9) for i in range(100)], None, CATEGORY),
+    ([str(i % 10) for i in range(100)], None, NUMERICAL),  # ten distinct ones are 10 %, not fewer
+    ([*(str(i % 9) for i in range(100)), "x"], None, CATEGORY),
     ([str(i) for i in range(99)] * 20, None, CATEGORY),
     ([str(i) for i in range(100)] * 20, None, NUMERICAL),
     (["2001-01-01T00:00:00Z", "2002-01-01"], None, DATETIME),
     (["True", "False", "True"], None, CATEGORY),
     (["one", "two", "one"], None, CATEGORY),
-    (["a word or two"] * 20, None, CATEGORY),
+    (["three words here"] * 9, None, TFIDF),  # 11 % are distinct
+    (["three words here"] * 10, None, CATEGORY),
+    (["2001-01-01", "2001-01-01", "soon"], None, CATEGORY),
+    (["a word or two", "some other words", "a word or two"], None, TFIDF),
+    (["two words", "and one more", "two words"], None, CATEGORY),  # 7 words in 3 cells
     (["1;2", "3;4", None], ";", NUMERICAL),
     (["1;2", "3"], ";", CATEGORY),
     (["a;b", "c"], ";", CATEGORY),
     (["p1", "p2", "p3"], None, None),
     ([None, ""], None, None),
 ])
-def test_inference(values: list[str | None], separator: str | None, expected: FeatureType | None) -> None:
+def test_inference(monkeypatch: pytest.MonkeyPatch, values: list[str | None], separator: str | None,
+                   expected: FeatureType | None) -> None:
+    monkeypatch.delenv(SETTING, raising=False)
     resolved = resolve(feature(FeatureType.AUTO, separator=separator), column(values))
     assert (resolved and resolved.type) == expected
 

@@ -1,0 +1,145 @@
+"""Numbers: scaled as they are, or sorted into buckets."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from despina.core.frozen import Frozen
+from despina.graph.features.options import Buckets, Feature, Imputer, Norm
+from despina.graph.tables import Column
+
+
+class NumericalEncoding(Frozen, frozen=True, kw_only=True, tag="numerical"):
+    """``(value - shift) * scale``, each of the vector's own length (1 without a separator)."""
+
+    separator: str | None
+    fill: tuple[float, ...] | None
+    """What a missing value is replaced by; None: there must be none."""
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        """Columns of the encoded feature."""
+        return len(self.shift)
+
+    @classmethod
+    def fit(cls, feature: Feature, column: Column) -> "NumericalEncoding":
+        """Learn scale and replacement from a column."""
+        numbers = _numbers(column, feature.separator)
+        fill = _fill(numbers, feature.imputer)
+        numbers = _complete(numbers, fill, column)
+        shift, scale = np.zeros(numbers.shape[1]), np.ones(numbers.shape[1])
+        if feature.norm is Norm.MIN_MAX and len(numbers):
+            shift = numbers.min(axis=0)
+            span = numbers.max(axis=0) - shift
+            np.divide(1.0, span, out=scale, where=span > 0)
+        elif feature.norm is Norm.STANDARD and len(numbers):
+            # Equal values have no deviation; rounding of their mean must not make one.
+            same = numbers.min(axis=0) == numbers.max(axis=0)
+            shift = np.where(same, numbers[0], numbers.mean(axis=0))
+            np.divide(1.0, numbers.std(axis=0), out=scale, where=~same)
+        return cls(separator=feature.separator, fill=fill, shift=tuple(shift.tolist()), scale=tuple(scale.tolist()))
+
+    def transform(self, column: Column, out: NDArray[np.float32]) -> None:
+        """Write the scaled numbers into ``out``, ``[rows, width]``."""
+        numbers = _numbers(column, self.separator)
+        if numbers.shape[1] != self.width:
+            raise column.error(int(column.text.is_not_null().arg_max() or 0),
+                               f" has {numbers.shape[1]} values; it must have {self.width}")
+        numbers = _complete(numbers, self.fill, column)
+        np.multiply(numbers - self.shift, self.scale, out=out, casting="same_kind")
+
+
+class BucketEncoding(Frozen, frozen=True, kw_only=True, tag="bucket_numerical"):
+    """One-hot of the bucket that a number lies in; multi-hot with a window. What lies outside goes to the first or last bucket."""
+
+    buckets: Buckets
+    fill: tuple[float, ...] | None
+    """What a missing value is replaced by; None: there must be none."""
+
+    @property
+    def width(self) -> int:
+        """Columns of the encoded feature."""
+        return self.buckets.count
+
+    @classmethod
+    def fit(cls, feature: Feature, column: Column) -> "BucketEncoding":
+        """Learn the replacement of missing values; the buckets are given."""
+        if feature.buckets is None:
+            raise ValueError("a feature of type bucket_numerical has buckets")
+        numbers = _numbers(column, None)
+        fill = _fill(numbers, feature.imputer)
+        _complete(numbers, fill, column)
+        return cls(buckets=feature.buckets, fill=fill)
+
+    def transform(self, column: Column, out: NDArray[np.float32]) -> None:
+        """Write 1 into ``out``, ``[rows, count]`` of zeros, wherever the window around a value touches a bucket."""
+        numbers = _complete(_numbers(column, None), self.fill, column)
+        first = self._bucket(numbers - self.buckets.window / 2)
+        last = self._bucket(numbers + self.buckets.window / 2)
+        if self.buckets.window == 0:
+            np.put_along_axis(out, first, 1, axis=1)
+            return
+        position = np.arange(self.buckets.count)
+        out[:] = (position >= first) & (position <= last)
+
+    def _bucket(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The buckets are half-open: a number on the border of two is in the upper one."""
+        low, high, count = self.buckets.low, self.buckets.high, self.buckets.count
+        position = (np.clip(numbers, low, high) - low) * count / (high - low)
+        return np.minimum(np.floor(position), count - 1).astype(np.int64)
+
+
+def most_typical(values: NDArray[np.float64], imputer: Imputer) -> float:
+    """The value that stands for a missing one; 0 when there is none at all."""
+    if not len(values):
+        return 0.0
+    match imputer:
+        case Imputer.MEAN:
+            return float(values.mean())
+        case Imputer.MEDIAN:
+            return float(np.median(values))
+        case Imputer.MOST_FREQUENT:
+            distinct, counts = np.unique(values, return_counts=True)
+            return float(distinct[counts.argmax()])
+
+
+def _numbers(column: Column, separator: str | None) -> NDArray[np.float64]:
+    """``[rows, d]``, NaN in rows without a value."""
+    if separator is None:
+        unreadable = column.numbers.is_null() & column.text.is_not_null()
+        if unreadable.any():
+            raise column.error(int(unreadable.arg_max() or 0), " is not a finite number")
+        return column.numbers.fill_null(float("nan")).to_numpy().reshape(-1, 1)
+    parts = column.split(separator)
+    lengths = parts.list.len()
+    width = int(lengths.drop_nulls().first() or 1)  # type: ignore[arg-type]
+    if (lengths.drop_nulls() != width).any():
+        row = int((lengths != width).fill_null(value=False).arg_max() or 0)
+        raise column.error(row, f" has {lengths[row]} values; the rows before it have {width}")
+    present = column.text.is_not_null().arg_true().to_numpy()
+    values = parts.drop_nulls().explode().cast(pl.Float64, strict=False)
+    readable = values.is_finite().fill_null(value=False)
+    if not readable.all():
+        at = int((~readable).arg_max() or 0)
+        raise column.error(int(present[at // width]), f": its value number {at % width + 1} is not a finite number")
+    numbers = np.full((len(column), width), np.nan)
+    numbers[present] = values.to_numpy().reshape(-1, width)
+    return numbers
+
+
+def _fill(numbers: NDArray[np.float64], imputer: Imputer | None) -> tuple[float, ...] | None:
+    if imputer is None:
+        return None
+    return tuple(most_typical(values[~np.isnan(values)], imputer) for values in numbers.T)
+
+
+def _complete(numbers: NDArray[np.float64], fill: tuple[float, ...] | None, column: Column) -> NDArray[np.float64]:
+    """The numbers with missing ones replaced. Raises WorkFailed when one is missing and there is no replacement."""
+    if fill is not None:
+        return np.where(np.isnan(numbers), fill, numbers)
+    if column.text.null_count():
+        raise column.error(int(column.text.is_null().arg_max() or 0),
+                           "; give the feature an 'imputer' (mean, median or most-frequent) to replace missing values")
+    return numbers
