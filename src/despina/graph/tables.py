@@ -1,109 +1,30 @@
-"""CSV files of an export as tables of text that remember the file and the line each row came from.
+"""Files of an export as tables of text that remember the file and the line each row came from.
 
 Everything is read as text: a cell becomes a number only where the configuration says so, and then a bad one can be named.
 Columns are found by their header, never by their position; a ``name:type`` suffix in header or configuration is tolerated.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
-from urllib.parse import unquote_plus
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from despina.core.errors import WorkFailed
+from despina.graph.csv_files import CsvFile
 from despina.graph.json_object import suggestion
+from despina.graph.parquet_files import ParquetFile
 
-if TYPE_CHECKING:
-    from _csv import Reader  # what csv.reader returns has no public name
+__all__ = ["Column", "CsvFile", "Table", "plain_name", "split_cells"]
 
 _ROW, _FILE = "\0row", "\0file"
 """The columns that hold where a row came from; no header can have these names."""
 
-MAX_CELL = 2**31 - 1
-"""Characters; Python's reader, which looks for the line of a fault, would refuse long texts."""
 _HEADER_TYPES = {"bool", "boolean", "byte", "short", "int", "long", "float", "double", "string", "date", "datetime"}
 _TIME_FORMS = ("%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
 """ISO 8601 with an offset or Z, which is what the exporter writes; without one; with a blank; a day alone. UTC if not said."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CsvFile:
-    """A file of the export."""
-
-    name: str
-    """As the configuration spells it."""
-    path: Path
-    separator: str
-
-    @classmethod
-    def find(cls, folder: Path, name: str, separator: str) -> "CsvFile":
-        """The file ``name`` in the export folder: spelled literally or, as the exporter does, URL-encoded.
-
-        Raises:
-            WorkFailed: there is no such file in the folder.
-        """
-        for spelled in dict.fromkeys((name, unquote_plus(name))):
-            path = folder / spelled.lstrip("/")
-            if ".." not in path.parts and "\0" not in spelled and path.is_file():
-                return cls(name=name, path=path, separator=separator)
-        present = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.csv"))]
-        raise WorkFailed(f"{name}: there is no such file in the export{suggestion(unquote_plus(name), present)}")
-
-    def line(self, row: int) -> int:
-        """The line, from 1, at which a data row, from 0, begins; quoted cells may span lines."""
-        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-            reader = self._reader(text)
-            for _ in islice(reader, row + 1):  # the header and the rows before it
-                pass
-            return reader.line_num + 1
-
-    def header(self) -> list[str]:
-        """The names of the columns.
-
-        Raises:
-            WorkFailed: the file is empty, or its first line is not CSV.
-        """
-        try:
-            with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-                return next(self._reader(text))
-        except StopIteration:
-            raise WorkFailed(f"{self.name}: the file is empty; its first line must name the columns") from None
-        except csv.Error as error:
-            raise WorkFailed(f"{self.name}, line 1: {error}") from error
-
-    def fault(self) -> str:
-        """What is wrong with a file that the fast reader refused, and in which line."""
-        with self.path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                try:
-                    raw.decode()
-                except UnicodeDecodeError as error:
-                    return f"line {number}: the byte {raw[error.start]:#04x} is not UTF-8; save the file in that encoding"
-        line = 1
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as text:
-                reader = self._reader(text)
-                width = len(next(reader))
-                for cells in reader:
-                    line += 1
-                    if len(cells) > width:
-                        return (f"line {line}: it has {len(cells)} cells, but the header has {width}; a cell that contains "
-                                f"'{self.separator}' must be in double quotes")
-                    line = reader.line_num
-        except csv.Error as error:
-            return f"line {line + 1}: {error}"
-        return "it is not a CSV file"
-
-    def _reader(self, text: TextIO) -> "Reader":
-        csv.field_size_limit(MAX_CELL)
-        return csv.reader(text, delimiter=self.separator, strict=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,30 +32,30 @@ class Table:
     """Rows of text, perhaps from several files. Missing cells are null or empty."""
 
     frame: pl.DataFrame
-    files: tuple[CsvFile, ...]
+    files: tuple[CsvFile | ParquetFile, ...]
 
     @classmethod
-    def read(cls, file: CsvFile, columns: Sequence[str], *, optional: Sequence[str] = ()) -> "Table":
+    def read(cls, file: CsvFile | ParquetFile, columns: Sequence[str], *, optional: Sequence[str] = ()) -> "Table":
         """Read columns of a file; of the ``optional`` ones those that it has. Rows without any content are left out.
 
         Raises:
-            WorkFailed: a column is missing or ambiguous, or the file is not CSV in UTF-8.
+            WorkFailed: a column is missing or ambiguous, the file is not what its name says, or a cell contains a NUL byte.
         """
         header = file.header()
         found = {column: _position(file, header, column) for column in dict.fromkeys(columns)}
         found |= {column: _position(file, header, column) for column in optional
                   if any(plain_name(name) == plain_name(column) for name in header)}
-        try:
-            frame = pl.read_csv(file.path, separator=file.separator, infer_schema=False, row_index_name=_ROW,
-                                raise_if_empty=False)
-        except pl.exceptions.PolarsError as error:
-            raise WorkFailed(f"{file.name}, {file.fault()}") from error
-        names = frame.columns[1:]  # the reader renames repeated ones
-        frame = frame.select(_ROW, *(pl.col(names[i]).alias(column) for column, i in found.items()),
-                             pl.lit(0, dtype=pl.UInt16).alias(_FILE))
-        if all(frame[column].null_count() for column in found):
-            frame = frame.filter(~pl.all_horizontal(pl.col(list(found)).is_null()))
-        return cls(frame=frame, files=(file,))
+        text = file.read(found)
+        frame = text.with_row_index(_ROW).with_columns(pl.lit(0, dtype=pl.UInt16).alias(_FILE))
+        if all(column.null_count() for column in text.get_columns()):
+            frame = frame.filter(~text.select(pl.all_horizontal(pl.all().is_null())).to_series())
+        table = cls(frame=frame, files=(file,))
+        for name, holds in text.select(pl.all().str.contains("\0", literal=True).any()).row(0, named=True).items():
+            if holds:
+                column = table.column(name)
+                raise column.error(int(column.text.str.contains("\0", literal=True).arg_max() or 0),
+                                   " contains a NUL byte; remove it")
+        return table
 
     @classmethod
     def concat(cls, tables: Sequence["Table"]) -> "Table":
@@ -142,7 +63,7 @@ class Table:
         if len(tables) == 1:
             return tables[0]
         frames: list[pl.DataFrame] = []
-        files: list[CsvFile] = []
+        files: list[CsvFile | ParquetFile] = []
         for table in tables:
             frames.append(table.frame.with_columns(pl.col(_FILE) + len(files)))
             files.extend(table.files)
@@ -153,7 +74,7 @@ class Table:
 
     def select(self, columns: Sequence[str], rows: NDArray[np.bool_] | None) -> "Table":
         """Some of the columns of the rows for which the mask is true (None: all)."""
-        frame = self.frame.select(_ROW, _FILE, *dict.fromkeys(columns))
+        frame = self.frame[[_ROW, _FILE, *dict.fromkeys(columns)]]
         return Table(frame=frame if rows is None else frame.filter(pl.Series(rows)), files=self.files)
 
     def has(self, column: str) -> bool:
@@ -165,9 +86,9 @@ class Table:
         return Column(table=self, name=name)
 
     def place(self, row: int) -> str:
-        """``nodes/airport.csv, line 17``"""
+        """``nodes/airport.csv, line 17``; in a Parquet file ``row 16``."""
         file = self.files[self.frame[_FILE][row]]
-        return f"{file.name}, line {file.line(self.frame[_ROW][row])}"
+        return f"{file.name}{file.place(self.frame[_ROW][row])}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +129,7 @@ class Column:
     def error(self, row: int, message: str) -> WorkFailed:
         """The error to be raised about a cell: ``message`` follows its place and its value."""
         cell = self.text[row]
-        shown = "the cell is empty" if cell is None else f"'{cell[:100]}'"
+        shown = "the cell is empty" if cell is None else f"'{cell[:100]}'".replace("\0", "\\0")
         return WorkFailed(f"{self.table.place(row)}, column '{self.name}': {shown}{message}")
 
     def split(self, separator: str) -> pl.Series:
@@ -231,12 +152,13 @@ def plain_name(header: str) -> str:
     return name if colon and kind.removesuffix("[]").lower() in _HEADER_TYPES else header
 
 
-def _position(file: CsvFile, header: list[str], column: str) -> int:
+def _position(file: CsvFile | ParquetFile, header: list[str], column: str) -> int:
     matches = [i for i, name in enumerate(header) if name == column]
     matches = matches or [i for i, name in enumerate(header) if plain_name(name) == plain_name(column)]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise WorkFailed(f"{file.name}, line 1: the column '{column}' is there {len(matches)} times; names must be unique")
-    raise WorkFailed(f"{file.name}, line 1: there is no column '{column}'{suggestion(column, header)}; "
-                     f"the columns are {', '.join(header)}")
+        raise WorkFailed(f"{file.name}{file.header_place}: the column '{column}' is there {len(matches)} times; "
+                         "names must be unique")
+    raise WorkFailed(f"{file.name}{file.header_place}: there is no column '{column}'{suggestion(column, header)}; "
+                     f"the columns are {', '.join(header)[:1000]}")

@@ -1,14 +1,11 @@
-"""An export becomes the graph it describes, and whatever is wrong with it is said with file, line, column and value."""
+"""An export becomes the graph it describes. What is said of a broken one: ``test_malformed.py``."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from tests.unit.graph.people import CONFIGURATION, EDGES, FILES, NODES, read, write
 
-from despina.core.errors import WorkFailed
 from despina.graph.export import read_export
 from despina.graph.graph import EdgeType
 from despina.graph.schema import read_configuration
@@ -105,76 +102,6 @@ def test_reading_twice_gives_the_same_graph(tmp_path: Path) -> None:
     first, second = read(folder).graph, read(folder).graph
     assert np.array_equal(first.target.train, second.target.train)
     assert np.array_equal(first.features["person"], second.features["person"])
-
-
-SPLIT = {"graph.nodes.0.labels.0": {"label": ["group", "classification"], "custom_split_filenames": {
-    "train": "train.csv", "validation": "valid.csv", "test": "test.csv"}}}
-TWO_RELATIONS = {"graph.edges.1": {"file_name": EDGES, "source": ["~from", "person"], "relation": ["", "rev-knows"],
-                                   "dest": ["~to", "person"]}}
-BY_RELATION = {"graph.edges.0.relation": ["weight", "knows"], "graph.edges.0.features": []}
-VECTOR = {"graph.nodes.0.features.0": {"feature": ["town", "v", "numerical"], "separator": ";"}}
-
-BROKEN: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
-    "no such file": ({"graph.nodes.0.file_name": "nodes/persons.csv"}, {},
-                     "nodes/persons.csv: there is no such file in the export (did you mean 'nodes/person.csv'?)"),
-    "file outside": ({"graph.nodes.0.file_name": "../secret.csv"}, {}, "../secret.csv: there is no such file in the export"),
-    "no such column": ({"graph.nodes.0.features.0.feature.0": "aeg"}, {},
-                       f"{NODES}, line 1: there is no column 'aeg' (did you mean 'age'?); the columns are ~id, ~label, age"),
-    "column twice": ({}, changed(NODES, "town", "age"), f"{NODES}, line 1: the column 'age' is there 2 times"),
-    "not a number": ({}, changed(NODES, ",40,", ",forty,"), f"{NODES}, line 3, column 'age': 'forty' is not a finite number"),
-    "NaN": ({}, changed(NODES, ",40,", ",NaN,"), f"{NODES}, line 3, column 'age': 'NaN' is not a finite number"),
-    "not a number after a cell of two lines": (
-        {}, {NODES: FILES[NODES].replace('"Bonn",2', '"Bo\nnn",2').replace(",40,", ",forty,")},
-        f"{NODES}, line 4, column 'age': 'forty'"),
-    "not a number after a very long cell": (
-        {}, {NODES: FILES[NODES].replace("Bonn", "B" * 200_000, 1).replace(",40,", ",forty,")},
-        f"{NODES}, line 3, column 'age': 'forty'"),
-    "missing number": ({"graph.nodes.0.features.0": {"feature": ["age", "age", "numerical"]}}, {},
-                       f"{NODES}, line 4, column 'age': the cell is empty; give the feature an 'imputer'"),
-    "missing edge number": ({}, changed(EDGES, "2.5", ""), f"{EDGES}, line 3, column 'weight': the cell is empty; give"),
-    "not a time": ({"graph.nodes.0.features.0": {"feature": ["town", "t", "datetime"]}}, {},
-                   f"{NODES}, line 2, column 'town': 'Bonn' is not a time; write it as in 1995-01-31T00:00:00Z"),
-    "vector of another length": (
-        VECTOR, {NODES: FILES[NODES].replace("Bonn", "1;2").replace("Cork", "1;2;3")},
-        f"{NODES}, line 3, column 'town': '1;2;3' has 3 values; the rows before it have 2"),
-    "vector with a word": (VECTOR, {NODES: FILES[NODES].replace("Cork", "1;x").replace("Bonn", "1;2").replace("Delft", "3;4")},
-                           f"{NODES}, line 3, column 'town': '1;x': its value number 2 is not a finite number"),
-    "text": ({"graph.nodes.0.features.0": {"feature": ["town", "t", "auto"]}},
-             {NODES: FILES[NODES].replace("Bonn", "a town by the river").replace("Cork", "a town by the sea")},
-             f"{NODES}, line 2, column 'town': 'a town by the river' and the other values are text, which is not offered yet"),
-    "node id twice": ({}, changed(NODES, '"d"', '"b"'),
-                      f"{NODES}, line 5, column '~id': 'b' is the id of another node of type 'person' already ({NODES}, line 3)"),
-    "node without id": ({}, changed(NODES, '"d"', ""), f"{NODES}, line 5, column '~id': the cell is empty; every node must have"),
-    "edge to an unknown node": ({}, changed(EDGES, '"c","a"', '"c","z"'),
-                                f"{EDGES}, line 4, column '~to': 'z' is the id of no node of type 'person' in {NODES}"),
-    "edge without an end": ({}, changed(EDGES, '"c","a"', ',"a"'),
-                            f"{EDGES}, line 4, column '~from': the cell is empty; it must be the id of a node of type 'person'"),
-    "edge without relation": (BY_RELATION, changed(EDGES, "2.5", ""),
-                              f"{EDGES}, line 3, column 'weight': the cell is empty; every edge must have a relation"),
-    "name of a reverse": (TWO_RELATIONS, {}, "(person)-knows-(person) and of type (person)-rev-knows-(person); the second name"),
-    "too many cells": ({}, changed(NODES, '"Delft"', "Delft,NL"), f"{NODES}, line 7: it has 7 cells, but the header has 6"),
-    "open quote": ({}, changed(NODES, '"Delft"', '"Delft'), f"{NODES}, line 7: "),
-    "not UTF-8": ({}, {NODES: FILES[NODES].replace("Delft", "\udcff")}, f"{NODES}, line 7: the byte 0xff is not UTF-8"),
-    "empty file": ({}, {NODES: ""}, f"{NODES}: the file is empty; its first line must name the columns"),
-    "no labels": ({}, {NODES: re.sub(r'"[xy]"$', "", FILES[NODES], flags=re.MULTILINE)},
-                  f"{NODES}, column 'group': no node of type 'person' has a label"),
-    "split of an unknown node": (SPLIT, {"train.csv": "~id\na\nz\n"},
-                                 "train.csv, line 3, column '~id': 'z' is the ~id of no node of type 'person'"),
-    "split of an unlabelled node": (SPLIT, {"test.csv": "~id\nd\nf\n"}, "test.csv, line 3, column '~id': 'f' has no label"),
-    "split that overlaps": (SPLIT, {"valid.csv": "~id\nc\nb\n"}, "valid.csv, line 3, column '~id': 'b' is in the part 'train'"),
-    "split with a double": (SPLIT, {"train.csv": "~id\na\nb\na\n"}, "train.csv, line 4, column '~id': 'a' is listed twice"),
-    "split without training": (SPLIT, {"train.csv": "~id\n"}, "train.csv: the training part is empty"),
-    "split without ids": (SPLIT, {"train.csv": "id\na\n"}, "train.csv, line 1: there is no column '~id' (did you mean 'id'?)"),
-}
-
-
-@pytest.mark.parametrize(("changes", "files", "expected"), BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], files: dict[str, str], expected: str) -> None:
-    folder = write(tmp_path / "export", changes, files)
-    (tmp_path / "secret.csv").write_text("~id\na\n", encoding="utf-8")
-    with pytest.raises(WorkFailed) as caught:
-        read(folder)
-    assert expected in str(caught.value)
 
 
 def test_the_example_is_read() -> None:

@@ -1,0 +1,48 @@
+"""The files in an export folder by the names that its configuration gives them."""
+
+import os
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote_plus
+
+from despina.core.errors import WorkFailed
+from despina.graph.json_object import suggestion
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+
+def locate(folder: Path, name: str) -> Path:
+    """The file ``name`` in the export folder: spelled literally or, as the exporter does, URL-encoded.
+
+    Raises:
+        WorkFailed: there is no such file, it is no regular file that may be read, or its name leads out of the folder.
+    """
+    spellings = tuple(dict.fromkeys((name, unquote_plus(name))))
+    for spelled in spellings:
+        if "\0" in spelled or spelled.startswith("/") or ".." in PurePosixPath(spelled).parts:
+            shown = name.replace("\0", "\\0")
+            raise WorkFailed(f"{shown}: a file name must be a path inside the export folder, such as nodes/person.csv, without a "
+                             "leading '/', '..' or NUL")
+    for spelled in spellings:
+        path = folder / spelled
+        if _exists(path):
+            return _regular(folder, name, path)
+    present = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.name.endswith(SUFFIXES)]
+    hint = suggestion(spellings[-1][:200], present) or f"; its files are {', '.join(present[:10]) or 'none that can be read'}"
+    raise WorkFailed(f"{name[:200]}: there is no such file in the export{hint}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long for the file system, or of characters that it cannot have
+        return False
+
+
+def _regular(folder: Path, name: str, path: Path) -> Path:
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise WorkFailed(f"{name}: the symbolic link leads out of the export folder; put the file itself there")
+    if not path.is_file():
+        raise WorkFailed(f"{name or repr(name)}: this is {'a folder' if path.is_dir() else 'a special file'}; it must be a file")
+    if not os.access(path, os.R_OK, effective_ids=True):
+        raise WorkFailed(f"{name}: the file cannot be read: permission denied; let the user that Despina runs as read it")
+    return path

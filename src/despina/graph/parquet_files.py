@@ -1,0 +1,63 @@
+"""Parquet files of an export, read as the text that a CSV file would hold in their place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from despina.core.errors import WorkFailed
+
+_FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What a damaged file makes the reader raise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetFile:
+    """A Parquet file of the export. Numbers, booleans and times become text: ``1.5``, ``true``, ``1995-01-31T00:00:00Z``."""
+
+    name: str
+    """As the configuration spells it."""
+    path: Path
+
+    def header(self) -> list[str]:
+        """The names of the columns. Raises WorkFailed if the file cannot be read."""
+        try:
+            return list(pl.read_parquet_schema(self.path))
+        except _FAULTS as error:
+            raise self._fault(error) from error
+
+    def read(self, columns: Mapping[str, int]) -> pl.DataFrame:
+        """The text of some columns, given as the name each is to have and its position. Missing cells are null.
+
+        Raises:
+            WorkFailed: the file is damaged, or a column holds what has no text of its own: lists, structures, bytes.
+        """
+        try:
+            frame = pl.read_parquet(self.path, columns=sorted(set(columns.values())), glob=False)
+        except _FAULTS as error:
+            raise self._fault(error) from error
+        names = self.header()
+        return pl.DataFrame({name: self._text(frame[names[position]]) for name, position in columns.items()})
+
+    def place(self, row: int) -> str:
+        """``, row 17``: the place of a row, from 0, as it is told to users, from 1."""
+        return f", row {row + 1}"
+
+    @property
+    def header_place(self) -> str:
+        """Where the names of the columns stand: Parquet has no line for them."""
+        return ""
+
+    def _text(self, column: pl.Series) -> pl.Series:
+        kind = column.dtype
+        if isinstance(kind, pl.Datetime):
+            utc = column.dt.convert_time_zone("UTC") if kind.time_zone else column
+            return utc.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
+        if kind.is_nested() or isinstance(kind, pl.Binary | pl.Object | pl.Duration):
+            raise WorkFailed(f"{self.name}, column '{column.name}': the type of the column is {kind}; it must hold text, numbers, "
+                             "booleans or times (several values in one cell are text with a separator, such as 'a;b')")
+        return column.cast(pl.String)
+
+    def _fault(self, error: BaseException) -> WorkFailed:
+        return WorkFailed(f"{self.name}: this is not a whole Parquet file ({str(error)[:200]}); write it again")

@@ -1,0 +1,81 @@
+"""Whatever bytes an export holds, it becomes a graph or a failure reason; and short rows are found as Python finds them."""
+
+import csv
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.graph.people import CONFIGURATION, EDGES, NODES, write
+
+from despina.artifacts import open_artifacts
+from despina.core.errors import WorkFailed
+from despina.core.job import ProcessWork
+from despina.graph import short_rows
+from despina.graph.graph import Graph
+from despina.graph.short_rows import first_short_row
+from despina.programs import process
+from despina.programs.context import Context
+
+TELLING = [b"", b"\0", b'"', b'""', b",", b";", b"\n", b"\r\n", b"\r", b"\xef\xbb\xbf", b"\xff\xfe", b"\x1f\x8b", b"\xe9", b"nan",
+           b"1e999", b"-", b"9" * 400, b"{", b"}", b"[", b"]", b"null", b"true", b"0", b"\\", b"\\ud800", b"\\u0000", b"..", b"/",
+           b"*", b"^.*$", b"~id", b"person", b"x" * 5000]
+"""Bytes that mean something in one of the formats."""
+mutations = st.lists(st.tuples(
+    st.sampled_from([CONFIGURATION, CONFIGURATION, NODES, EDGES, "train.csv"]), st.floats(0, 1), st.integers(0, 12),
+    st.one_of(st.sampled_from(TELLING), st.binary(max_size=4))), min_size=1, max_size=4)
+SPLIT = {"graph.nodes.0.labels.0": {"label": ["group", "classification"], "custom_split_filenames": {
+    "train": "train.csv", "validation": "valid.csv", "test": "test.csv"}}}
+
+
+@given(mutations, st.booleans())
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_end_in_a_graph_or_a_reason(monkeypatch: pytest.MonkeyPatch, edits: list[tuple[str, float, int, bytes]],
+                                              files: bool) -> None:
+    """Each edit replaces some bytes at a place in a file by others."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        export = write(folder / "bucket" / "export", SPLIT if files else {})
+        for name, place, length, new in edits:
+            content = (export / name).read_bytes()
+            at = round(place * len(content))
+            (export / name).write_bytes(content[:at] + new + content[at + length:])
+        monkeypatch.setenv("DESPINA_S3_FOLDER", str(folder))
+        (folder / "run").mkdir()
+        work = ProcessWork(input="s3://bucket/export", output="s3://bucket/out", config_file_name=CONFIGURATION)
+        outcome: dict[str, Any]
+        try:
+            outcome = process.run(work, Context(folder=folder / "run", store=open_artifacts()))
+        except WorkFailed as error:
+            outcome = {"failure_reason": str(error)}
+        msgspec.json.encode(outcome)  # it can be written down
+        if "failure_reason" in outcome:
+            assert outcome["failure_reason"].strip()
+            assert not (folder / "bucket" / "out").exists()
+        else:
+            assert sum(Graph.load(folder / "bucket" / "out" / "graph").node_counts.values()) == outcome["nodes"]
+
+
+CELLS = st.text(alphabet='ab,"\n', max_size=4)
+
+
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=12), st.booleans(), st.sampled_from(["\n", "\r\n"]),
+       st.integers(1, 40))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_first_short_row_is_that_of_pythons_reader(monkeypatch: pytest.MonkeyPatch, rows: list[list[str]], closed: bool,
+                                                       end: str, block: int) -> None:
+    monkeypatch.setattr(short_rows, "_BLOCK", block)  # so that rows lie across the blocks that are read
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator=end).writerows([["x", "y", "z"], *rows])
+    text = written.getvalue() if closed else written.getvalue().removesuffix(end)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    expected, line = None, 1
+    for cells in reader:
+        if expected is None and cells and len(cells) < 3:
+            expected = line, len(cells)
+        line = reader.line_num + 1
+    assert first_short_row(io.BytesIO(text.encode()), ",", 3) == expected
