@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
 from despina.graph.features import Encoding
+from despina.graph.features.options import Feature
 from despina.graph.graph import Csr, EdgeType, Graph, both_directions
 from despina.graph.labels import read_target
 from despina.graph.matrix import EncodedFeatures, encode
-from despina.graph.schema import EdgeFile, ExportConfiguration, Feature, NodeFile
+from despina.graph.schema import EdgeFile, ExportConfiguration, NodeFile
 from despina.graph.tables import Column, CsvFile, Table
 
 log = logging.getLogger(__name__)

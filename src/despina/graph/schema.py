@@ -1,73 +1,22 @@
 """The configuration of an export, ``training-data-configuration.json`` v2.0, read and checked into frozen structs.
 
-Source: Neptune user guide, "Structure of the training data configuration file" and "Feature encoding in Neptune ML"; what the
-exporter really writes is followed where the two differ.
+Source: Neptune user guide, "Structure of the training data configuration file"; what the exporter really writes is followed where
+the two differ. The features have a module of their own, ``features.options``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
 from despina.core.task import Task
+from despina.graph.features.options import Feature, read_features
 from despina.graph.json_object import JsonObject
 
 NOT_YET = "not offered yet by this version of Despina"
 DEFAULT_SPLIT = (0.9, 0.1, 0.0)
 """What the exporter writes when the user says nothing."""
 SPLIT_TOLERANCE = 1e-6
-
-
-class FeatureType(StrEnum):
-    """How a property becomes numbers."""
-
-    NUMERICAL = "numerical"
-    CATEGORY = "category"
-    DATETIME = "datetime"
-    AUTO = "auto"
-    """Inferred from the values."""
-    NONE = "none"
-    """Not encoded: the raw values are kept for custom models."""
-
-
-class Norm(StrEnum):
-    """How numbers are scaled."""
-
-    NONE = "none"
-    MIN_MAX = "min-max"
-    STANDARD = "standard"
-    """Each value divided by the sum of all values, as documented; not the z-score."""
-
-
-class Imputer(StrEnum):
-    """What a missing value is replaced by."""
-
-    MEAN = "mean"
-    MEDIAN = "median"
-    MOST_FREQUENT = "most-frequent"
-
-
-class DatetimePart(StrEnum):
-    """A part of a time that is encoded on its own."""
-
-    YEAR = "year"
-    MONTH = "month"
-    WEEKDAY = "weekday"
-    HOUR = "hour"
-
-
-class Feature(Frozen, frozen=True, kw_only=True):
-    """A property that is to be encoded."""
-
-    column: str
-    name: str
-    type: FeatureType
-    norm: Norm = Norm.NONE
-    imputer: Imputer | None = None
-    separator: str | None = None
-    """Between the values of one cell: the feature is a vector, or a set of categories."""
-    datetime_parts: tuple[DatetimePart, ...] = tuple(DatetimePart)
 
 
 class SplitFiles(Frozen, frozen=True, kw_only=True):
@@ -136,18 +85,23 @@ def read_configuration(file: str, content: bytes) -> ExportConfiguration:
     """
     top = JsonObject.parse(file, content)
     if not top.text("version", "v2.0").startswith("v2"):
-        raise top.error("version", f"the configuration form '{top.members['version']}' is {NOT_YET}; 'v2.0' is")
+        raise top.error("version", f"the form '{top.members['version']}' is not known; 'v2.0' is, and v1, which has no 'version'")
     parts = top.objects("graph") if isinstance(top.members.get("graph"), list) else [top.object("graph")]
     for part in parts:
-        if "rdfs" in part.members:
-            raise part.error("rdfs", f"RDF data is {NOT_YET}; property graphs are")
-        if "file_name" in part.members:
-            raise part.error("", f"the configuration form v1 is {NOT_YET}; v2.0, with 'nodes' and 'edges' in 'graph', is")
         part.allow("nodes", "edges", "warnings")
-    nodes = tuple(_node_file(entry) for part in parts for entry in part.objects("nodes"))
-    edges = tuple(_edge_file(entry) for part in parts for entry in part.objects("edges"))
+    nodes = tuple(node_file(entry) for part in parts for entry in part.objects("nodes"))
+    edges = tuple(edge_file(entry) for part in parts for entry in part.objects("edges"))
     if not nodes and not edges:
         raise parts[0].error("", "the graph has neither 'nodes' nor 'edges'") if parts else top.error("graph", "it is empty")
+    return configuration_of(file, nodes, edges)
+
+
+def configuration_of(file: str, nodes: tuple[NodeFile, ...], edges: tuple[EdgeFile, ...]) -> ExportConfiguration:
+    """The configuration that the entries of the configuration file ``file`` make up.
+
+    Raises:
+        WorkFailed: they contradict each other, or do not have exactly one target.
+    """
     for node_type, together in _grouped(nodes, lambda entry: entry.node_type).items():
         _check_agreement(file, f"node type '{node_type}'", together)
         if len({entry.id_column for entry in together}) > 1:
@@ -192,10 +146,11 @@ def _target(file: str, nodes: tuple[NodeFile, ...]) -> tuple[str, Label]:
     return targets[0][0], labels[0]
 
 
-def _node_file(entry: JsonObject) -> NodeFile:
+def node_file(entry: JsonObject) -> NodeFile:
+    """An entry of ``nodes``. Raises WorkFailed for what is wrong in it."""
     entry.allow("file_name", "separator", "node", "features", "labels")
     id_column, node_type = entry.strings("node", ("id column", "node type"))
-    features, labels = _features(entry), [_label(label) for label in entry.objects("labels")]
+    features, labels = read_features(entry), [_label(label) for label in entry.objects("labels")]
     if len(labels) > 1:
         raise entry.error("labels", f"there are {len(labels)} labels; more than one target is {NOT_YET}")
     for i, feature in enumerate(features):
@@ -205,7 +160,8 @@ def _node_file(entry: JsonObject) -> NodeFile:
                     node_type=node_type, features=features, label=labels[0] if labels else None)
 
 
-def _edge_file(entry: JsonObject) -> EdgeFile:
+def edge_file(entry: JsonObject) -> EdgeFile:
+    """An entry of ``edges``. Raises WorkFailed for what is wrong in it."""
     entry.allow("file_name", "separator", "source", "relation", "dest", "features", "labels")
     if entry.objects("labels"):
         raise entry.error("labels", f"edge classification, edge regression and link prediction are {NOT_YET}; "
@@ -215,45 +171,7 @@ def _edge_file(entry: JsonObject) -> EdgeFile:
     destination_column, destination_type = entry.strings("dest", ("id column", "node type"))
     return EdgeFile(file_name=entry.text("file_name"), separator=entry.character("separator") or ",",
                     source_column=source_column, source_type=source_type, relation_column=relation_column, relation=relation,
-                    destination_column=destination_column, destination_type=destination_type, features=_features(entry))
-
-
-def _features(entry: JsonObject) -> tuple[Feature, ...]:
-    features = tuple(_feature(feature) for feature in entry.objects("features"))
-    names = [feature.name for feature in features]
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise entry.error(f"features[{i}]", f"another feature of this entry has the name '{name}' already")
-    return features
-
-
-_OPTIONS = {FeatureType.NUMERICAL: ("norm", "imputer", "separator"),
-            FeatureType.CATEGORY: ("separator",),
-            FeatureType.DATETIME: ("datetime_parts", "imputer"),
-            FeatureType.AUTO: ("imputer", "separator"),
-            FeatureType.NONE: ()}
-_LATER = ("bucket_numerical", "text_fasttext", "text_sbert", "text_sbert128", "text_sbert512", "text_word2vec", "word2vec",
-          "text_tfidf")
-
-
-def _feature(entry: JsonObject) -> Feature:
-    column, name, spelled = entry.strings("feature", ("column", "feature name", "type"))
-    if spelled in _LATER:
-        raise entry.error("feature", f"the feature type '{spelled}' is {NOT_YET}; offered are {', '.join(FeatureType)}")
-    kind = FeatureType(entry.known("feature", spelled, FeatureType))
-    entry.allow("feature", *_OPTIONS[kind])
-    imputer = None
-    if "imputer" in entry.members:
-        imputer = Imputer(entry.known("imputer", entry.text("imputer").replace("_", "-"), Imputer))
-    return Feature(column=column, name=name, type=kind, norm=Norm(entry.word("norm", Norm, Norm.NONE)), imputer=imputer,
-                   separator=entry.character("separator"), datetime_parts=_datetime_parts(entry))
-
-
-def _datetime_parts(entry: JsonObject) -> tuple[DatetimePart, ...]:
-    parts = entry.members.get("datetime_parts", list(DatetimePart))
-    if not isinstance(parts, list) or not parts or not all(isinstance(part, str) for part in parts):
-        raise entry.error("datetime_parts", f"must be a list of some of {', '.join(DatetimePart)}")
-    return tuple(dict.fromkeys(DatetimePart(entry.known("datetime_parts", part, DatetimePart)) for part in parts))
+                    destination_column=destination_column, destination_type=destination_type, features=read_features(entry))
 
 
 def _label(entry: JsonObject) -> Label:
@@ -261,11 +179,16 @@ def _label(entry: JsonObject) -> Label:
     column, task = entry.strings("label", ("column", "task"))
     if entry.known("label", task, ("classification", "regression", "link_prediction")) != "classification":
         raise entry.error("label", f"the task '{task}' is {NOT_YET}; 'classification' is")
+    return Label(column=column, task=Task.NODE_CLASS, separator=entry.character("separator"), split=read_split(entry))
+
+
+def read_split(entry: JsonObject) -> tuple[float, float, float] | SplitFiles:
+    """The split that a label or an RDF target asks for. Raises WorkFailed for what is wrong in it."""
     if "split_rate" in entry.members and "custom_split_filenames" in entry.members:
         raise entry.error("", "'split_rate' and 'custom_split_filenames' cannot both be given")
-    split = (_split_files(entry.object("custom_split_filenames")) if "custom_split_filenames" in entry.members
-             else _split_rate(entry, entry.members.get("split_rate", list(DEFAULT_SPLIT))))
-    return Label(column=column, task=Task.NODE_CLASS, separator=entry.character("separator"), split=split)
+    if "custom_split_filenames" in entry.members:
+        return _split_files(entry.object("custom_split_filenames"))
+    return _split_rate(entry, entry.members.get("split_rate", list(DEFAULT_SPLIT)))
 
 
 def _split_rate(entry: JsonObject, rates: Any) -> tuple[float, float, float]:

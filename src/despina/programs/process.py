@@ -3,13 +3,16 @@
 import logging
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from despina.core.errors import WorkFailed
 from despina.core.job import ProcessWork
 from despina.core.location import Location
+from despina.graph.bulk_load import advice, derive, find_bulk_load
 from despina.graph.export import read_export
-from despina.graph.schema import NOT_YET, read_configuration
+from despina.graph.forms import read_form
+from despina.graph.schema import NOT_YET
 from despina.learn.hyperparameters import default_configuration
 from despina.programs.context import Context
 from despina.programs.processed import write_processed
@@ -31,13 +34,11 @@ def run(work: ProcessWork, context: Context) -> dict[str, Any]:
     if work.model_type not in {None, "heterogeneous"}:
         raise WorkFailed(f"the model type '{work.model_type}' is {NOT_YET}; 'heterogeneous' is")
     folder = Path(context.store.get(Location.parse(work.input)))
-    file = folder / work.config_file_name
-    if not file.is_file():
-        present = sorted(path.name for path in folder.glob("*.json"))
-        raise WorkFailed(f"there is no file '{work.config_file_name}' at {work.input}; the JSON files there are: "
-                         f"{', '.join(present) or 'none'}")
-    configuration = read_configuration(work.config_file_name, file.read_bytes())
-    export = read_export(folder, configuration, lambda step, of: context.report(step, of, "file"))
+    if not (folder / work.config_file_name).is_file():
+        raise _no_configuration(folder, work, context)
+    with TemporaryDirectory(dir=context.folder) as scratch:
+        folder, configuration = read_form(folder, work.config_file_name, Path(scratch))
+        export = read_export(folder, configuration, lambda step, of: context.report(step, of, "file"))
     graph = export.graph
     log.info("%d rows read", export.rows)
     out = context.folder / "out"
@@ -48,3 +49,18 @@ def run(work: ProcessWork, context: Context) -> dict[str, Any]:
             "edges": sum(len(csr.indices) for csr in graph.edges.values()) // 2,
             **{part: int(mask.sum()) for part, mask in
                (("train", graph.target.train), ("valid", graph.target.valid), ("test", graph.target.test))}}
+
+
+def _no_configuration(folder: Path, work: ProcessWork, context: Context) -> WorkFailed:
+    """What is to be said of an export without a configuration; one for CSV files of the bulk loader is put at ``work.output``."""
+    missing = f"there is no file '{work.config_file_name}' at {work.input}"
+    present = sorted(folder.glob("*.json"))
+    misspelled = any(b'"graph"' in path.read_bytes() for path in present if path.is_file())
+    nodes, edges = ([], []) if misspelled else find_bulk_load(folder)
+    if not nodes:
+        return WorkFailed(f"{missing}; the JSON files there are: {', '.join(path.name for path in present) or 'none'}")
+    with TemporaryDirectory(dir=context.folder) as scratch:
+        export = Path(scratch) / "export"
+        candidates = derive(nodes, edges, export)
+        context.store.put(export, Location.parse(work.output))
+    return WorkFailed(f"{missing}, and {advice(candidates, work.output.rstrip('/'))}")

@@ -8,7 +8,8 @@ from tests.unit.graph.people import CONFIGURATION, configured
 
 from despina.core.errors import WorkFailed
 from despina.core.task import Task
-from despina.graph.schema import DatetimePart, Imputer, Norm, SplitFiles, read_configuration
+from despina.graph.features.options import Buckets, DatetimePart, FeatureType, Imputer, Norm, Terms
+from despina.graph.schema import SplitFiles, read_configuration
 
 FEATURE = "graph.nodes.0.features.0"
 LABEL = "graph.nodes.0.labels.0"
@@ -61,6 +62,33 @@ def test_datetime_parts_are_all_unless_some_are_named() -> None:
     assert read({FEATURE: some}).nodes[0].features[0].datetime_parts == (DatetimePart.HOUR, DatetimePart.YEAR)
 
 
+BUCKETS: dict[str, Any] = {"feature": ["age", "age", "bucket_numerical"], "range": [0, 100], "bucket_cnt": 10}
+TFIDF = {"feature": ["town", "home", "text_tfidf"]}
+FASTTEXT = {"feature": ["town", "home", "text_fasttext"], "language": "es"}
+WORD2VEC = {"feature": ["town", "home", "word2vec"]}
+SET = {"feature": ["town", "home", "category"], "separator": ";", "max_categories": 7}
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    (BUCKETS, {"buckets": Buckets(low=0, high=100, count=10)}),
+    (BUCKETS | {"slide_window_size": 2.5, "imputer": "mean"}, {"buckets": Buckets(low=0, high=100, count=10, window=2.5),
+                                                               "imputer": Imputer.MEAN}),
+    (TFIDF, {"terms": Terms(ngram_range=(1, 1), min_df=2, max_features=5000)}),
+    (TFIDF | {"ngram_range": [1, 3], "min_df": 1, "max_features": 9},
+     {"terms": Terms(ngram_range=(1, 3), min_df=1, max_features=9)}),
+    (FASTTEXT | {"max_length": 64}, {"language": "es", "max_length": 64}),
+    (FASTTEXT, {"max_length": None}),
+    (WORD2VEC, {"type": FeatureType.TEXT_WORD2VEC, "language": "en"}),
+    (WORD2VEC | {"language": "en_core_web_lg"}, {"language": "en"}),
+    (WORD2VEC | {"language": ["en_core_web_lg"]}, {"language": "en"}),
+    (SET, {"separator": ";", "max_categories": 7}),
+    ({"feature": ["town", "home", "category"], "separator": ";"}, {"max_categories": 5000}),
+])
+def test_options_of_features(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    feature = read({FEATURE: given}).nodes[0].features[0]
+    assert {name: getattr(feature, name) for name in expected} == expected
+
+
 LATER = "is not offered yet by this version of Despina"
 RATES = ", graph.nodes[0].labels[0].split_rate: must be three numbers [train, valid, test] that add up to 1"
 SECOND_NODE = {"file_name": "n2.csv", "node": ["~id", "person"]}
@@ -68,9 +96,7 @@ SECOND_EDGE = {"file_name": "e2.csv", "source": ["~from", "person"], "relation":
 FILES = {"label": ["group", "classification"], "custom_split_filenames": {"train": "t", "valid": "v"}}
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "v1": ({"version": "v1.0"}, f", version: the configuration form 'v1.0' {LATER}; 'v2.0' is"),
-    "v1 without version": ({"version": None, "graph": [{"file_name": "n.csv"}]}, f"the configuration form v1 {LATER}"),
-    "RDF": ({"graph": {"rdfs": []}}, f", graph.rdfs: RDF data {LATER}; property graphs are"),
+    "version": ({"version": "v3.0"}, ", version: the form 'v3.0' is not known; 'v2.0' is, and v1, which has no 'version'"),
     "no graph": ({"graph": None}, ", graph: must be an object, it is missing"),
     "empty graph": ({"graph": {}}, ", graph: the graph has neither 'nodes' nor 'edges'"),
     "nodes no list": ({"graph.nodes": {}}, ", graph.nodes: must be a list of objects, it is an object"),
@@ -89,8 +115,28 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
                      ".norm: 'minmax' is not known (did you mean 'min-max'?); it must be one of none, min-max, standard"),
     "unknown imputer": ({f"{FEATURE}.imputer": "mode"}, ".imputer: 'mode' is not known"),
     "unknown type": ({f"{FEATURE}.feature.2": "numeric"}, "'numeric' is not known (did you mean 'numerical'?)"),
-    "text": ({FEATURE: {"feature": ["town", "t", "text_sbert"]}}, f"the feature type 'text_sbert' {LATER}; offered are numerical"),
-    "bucket": ({FEATURE: {"feature": ["a", "a", "bucket_numerical"], "range": [0, 1]}}, f"'bucket_numerical' {LATER}"),
+    "text": ({FEATURE: {"feature": ["town", "t", "text_sbert"]}}, f"the feature type 'text_sbert' {LATER}; offered for text are "),
+    "no range": ({FEATURE: BUCKETS | {"range": None}}, ".range: must be two numbers [a, b] with a below b, it is missing"),
+    "range backwards": ({FEATURE: BUCKETS | {"range": [2, 1]}}, ".range: must be two numbers [a, b] with a below b, it is [2, 1]"),
+    "range of words": ({FEATURE: BUCKETS | {"range": ["0", "1"]}}, "a below b, it is ['0', '1']"),
+    "no buckets": ({FEATURE: BUCKETS | {"bucket_cnt": 0}}, ".bucket_cnt: must be a whole number from 1 to 10000, it is 0"),
+    "half a bucket": ({FEATURE: BUCKETS | {"bucket_cnt": 1.5}}, "must be a whole number from 1 to 10000, it is 1.5"),
+    "window below 0": ({FEATURE: BUCKETS | {"slide_window_size": -1}}, ".slide_window_size: must be a number, 0 or more, it is -1"),
+    "window of text": ({FEATURE: BUCKETS | {"slide_window_size": True}}, "must be a number, 0 or more, it is True"),
+    "norm of buckets": ({FEATURE: BUCKETS | {"norm": "none"}}, "unknown key 'norm'"),
+    "terms of no words": ({FEATURE: TFIDF | {"ngram_range": [0, 1]}},
+                          ".ngram_range: must be two whole numbers [fewest words, most words] of 1 to 5, it is [0, 1]"),
+    "terms backwards": ({FEATURE: TFIDF | {"ngram_range": [2, 1]}}, "of 1 to 5, it is [2, 1]"),
+    "terms of one number": ({FEATURE: TFIDF | {"ngram_range": 1}}, "of 1 to 5, it is 1"),
+    "share of cells": ({FEATURE: TFIDF | {"min_df": 0.1}}, ".min_df: must be a whole number of at least 1, it is 0.1"),
+    "no terms": ({FEATURE: TFIDF | {"max_features": 0}}, ".max_features: must be a whole number of at least 1, it is 0"),
+    "no language": ({FEATURE: FASTTEXT | {"language": None}}, ".language: must be a string, it is missing"),
+    "unknown language": ({FEATURE: FASTTEXT | {"language": "de"}}, "'de' is not known; it must be one of en, zh, hi, es, fr"),
+    "no length": ({FEATURE: FASTTEXT | {"max_length": 0}}, ".max_length: must be a whole number of at least 1, it is 0"),
+    "language of word2vec": ({FEATURE: WORD2VEC | {"language": ["en"]}}, ".language: must be 'en_core_web_lg', it is ['en']"),
+    "one category": ({FEATURE: SET | {"max_categories": 1}}, ".max_categories: must be a whole number of at least 2, it is 1"),
+    "categories of one": ({FEATURE: {"feature": SET["feature"], "max_categories": 7}},
+                          ".max_categories: it is for cells of several categories; give"),
     "unknown part of a time": ({FEATURE: {"feature": ["s", "s", "datetime"], "datetime_parts": ["day"]}}, "'day' is not known"),
     "no part of a time": ({FEATURE: {"feature": ["s", "s", "datetime"], "datetime_parts": []}}, "must be a list of some of year"),
     "feature twice": ({"graph.nodes.0.features.1.feature.1": "age"},

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,44 @@ def test_a_fault_of_the_work_is_the_failure_reason(tmp_path: Path, bucket: Path,
     assert run.process.returncode == 1
     assert expected in run.outcome["failure_reason"]
     assert "Traceback" not in run.process.stderr.decode()
+
+
+def test_files_without_a_configuration_get_one(tmp_path: Path, bucket: Path) -> None:
+    shutil.rmtree(bucket / "export")
+    (bucket / "export").mkdir()
+    (bucket / "export" / "stats.json").write_text("{}", encoding="utf-8")
+    (bucket / "export" / "n.csv").write_text("~id,~label,size:Int,colour\n" + "".join(
+        f"{i},item,{i},{'red' if i % 2 else 'blue'}\n" for i in range(20)), encoding="utf-8")
+    (bucket / "export" / "e.csv").write_text("~id,~from,~to,~label\n1,0,1,near\n2,1,2,near\n", encoding="utf-8")
+    run = Run(tmp_path, work())
+    assert run.process.returncode == 1
+    reason = run.outcome["failure_reason"]
+    assert reason.startswith(f"there is no file '{CONFIGURATION}' at s3://bucket/export, and nothing says what is to be predicted.")
+    assert f"written to s3://bucket/out/{CONFIGURATION}" in reason
+    assert reason.endswith("Then start data processing with the input s3://bucket/out")
+    assert [path.name for path in run.folder.iterdir() if path.is_dir()] == [], "nothing is left in the run's folder"
+    document = json.loads((bucket / "out" / CONFIGURATION).read_bytes())
+    entry = document["graph"]["nodes"][0]
+    assert '\'item\', "labels": [{"label":["colour","classification"]}]' in reason
+    entry["labels"] = [{"label": ["colour", "classification"]}]
+    entry["features"] = [feature for feature in entry["features"] if feature["feature"][0] != "colour"]
+    (bucket / "out" / CONFIGURATION).write_text(json.dumps(document), encoding="utf-8")
+    again = Run(tmp_path, work(input="s3://bucket/out", output="s3://bucket/second"))
+    assert again.outcome == {"result": {"nodes": 20, "edges": 2, "rows": 22, "train": 18, "valid": 2, "test": 0}}
+
+
+def test_rdf_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
+    kind = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
+    (bucket / "export" / "s.nt").write_text("".join(
+        f'<http://e/{i}> {kind} <http://e/Item> .\n<http://e/{i}> <http://e/colour> "{"red" if i % 2 else "blue"}" .\n'
+        f"<http://e/{i}> <http://e/next> <http://e/{(i + 1) % 20}> .\n" for i in range(20)), encoding="utf-8")
+    label = {"task_type": "classification", "targets": [{"node": "http://e/Item", "split_rate": [0.8, 0.1, 0.1]}]}
+    (bucket / "export" / CONFIGURATION).write_text(json.dumps(
+        {"query_engine": "sparql", "graph": {"rdfs": [{"file_name": "s.nt", "label": label}]}}), encoding="utf-8")
+    run = Run(tmp_path, work())
+    assert run.outcome == {"result": {"nodes": 20, "edges": 20, "rows": 40, "train": 16, "valid": 2, "test": 2}}
+    assert b"60 triples: 20 nodes of 1 types, 20 edges, 0 literals, 20 labels" in run.process.stderr
+    assert sorted(path.name for path in run.folder.iterdir()) == ["result.json", "spec.json"], "nothing is left in the run's folder"
 
 
 def test_our_own_faults_are_told_too(tmp_path: Path) -> None:
