@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,23 @@ def tree(folder: Path, contents: dict[str, str]) -> Path:
     return folder
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system, from which files have to be copied."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        if Path(folder).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is only one file system here")
+        yield Path(folder)
+
+
+def test_what_is_put_outlives_its_source_wherever_that_lay(place: Place, tmp_path: Path, elsewhere: Path) -> None:
+    for name, source in (("near", tree(tmp_path / "out", {"a/b": "near"})), ("far", tree(elsewhere / "out", {"a/b": "far"}))):
+        place.store.put(source, place.location / name)
+        shutil.rmtree(source)
+        assert (Path(place.store.get(place.location / name)) / "a" / "b").read_text() == name
+    assert place.store.delete(place.location) == 2
+
+
 def test_what_is_put_is_found(place: Place, tmp_path: Path) -> None:
     place.store.put(tree(tmp_path / "out", {"a.json": "{}", "deep/er/b": "four", ".hidden": ""}), place.location)
     assert list(place.store.list(place.location)) == [
@@ -152,9 +170,9 @@ def test_a_reader_sees_the_old_or_the_new_file_and_nothing_between(place: Place,
         writing.result()
 
 
-def test_a_refused_write_names_the_location_and_leaves_nothing_behind(place: Place, tmp_path: Path) -> None:
+def test_a_refused_write_names_the_location_and_leaves_nothing_behind(place: Place, tmp_path: Path, elsewhere: Path) -> None:
     place.store.put(tree(tmp_path / "1", {"big": "old"}), place.location)
-    source = tree(tmp_path / "2", {"big": "new" * 10_000})
+    source = tree(elsewhere / "2", {"big": "new" * 10_000})
     with files_of_at_most(4096), pytest.raises(ArtifactError, match=f"Cannot write to {place.location}: File too large"):
         place.store.put(source, place.location)
     assert [path.name for path in place.folder.iterdir()] == ["big"]
@@ -173,8 +191,9 @@ open_artifacts(Path(sys.argv[1])).put(Path(sys.argv[2]), Location.parse(sys.argv
 """
 
 
-def test_a_process_that_dies_writing_leaves_nothing_to_be_seen_and_delete_finds_it(place: Place, tmp_path: Path) -> None:
-    source = tree(tmp_path / "out", {"big": "x" * 30_000})
+def test_a_process_that_dies_writing_leaves_nothing_to_be_seen_and_delete_finds_it(
+        place: Place, tmp_path: Path, elsewhere: Path) -> None:
+    source = tree(elsewhere / "out", {"big": "x" * 30_000})
     command = [sys.executable, "-c", DIE_WRITING, str(tmp_path / "s3"), str(source), str(place.location / "first")]
     died = subprocess.run(command, timeout=60, check=False)
     assert died.returncode == -signal.SIGXFSZ

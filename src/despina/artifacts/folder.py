@@ -40,7 +40,9 @@ class FolderArtifacts:
         return path
 
     def put(self, folder: PurePath, location: Location) -> None:
-        """Copy every regular file below ``folder`` to ``location``; each appears whole, or not at all, and is durable then.
+        """Put every regular file below ``folder`` at ``location``; each appears whole, or not at all, and is durable then.
+
+        On one file system nothing is copied: the files get a second name, and must not be changed afterwards.
 
         Raises:
             ArtifactError: ``folder`` has a symbolic link or another special file in it, or is no folder; a folder of the

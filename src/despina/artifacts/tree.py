@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from despina.core.ports import Entry
@@ -77,7 +78,9 @@ def files(folder: int, prefix: str = "") -> Iterator[Entry]:
 
 
 def copy(source: int, target: int) -> None:
-    """Copy every file below ``source`` to the same place below ``target``; each appears whole, durable, or not at all.
+    """Put every file below ``source`` at the same place below ``target``; each appears whole, durable, or not at all.
+
+    On one file system the two places share the file's content.
 
     Raises:
         OSError: with the name of the file; ``ELOOP`` for a symbolic link in the source.
@@ -102,17 +105,35 @@ def _copy_file(source: int, target: int, name: str) -> None:
     temporary = f".despina-{secrets.token_hex(8)}.part"
     read = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
     with os.fdopen(read, "rb") as original:
-        write = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=target)
         try:
-            with os.fdopen(write, "wb") as written:
-                shutil.copyfileobj(original, written, _CHUNK)
-                written.flush()
-                os.fsync(written.fileno())
+            if _link(source, name, target, temporary):
+                os.fsync(original.fileno())
+            else:
+                _write(original, target, temporary)
             os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=target)
             raise
+
+
+def _link(source: int, name: str, target: int, temporary: str) -> bool:
+    """Give the file a second name, which costs nothing; False where that cannot be: on another file system, or not permitted."""
+    try:
+        os.link(name, temporary, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
+            return False
+        raise
+    return True
+
+
+def _write(original: BufferedReader, target: int, temporary: str) -> None:
+    write = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=target)
+    with os.fdopen(write, "wb") as written:
+        shutil.copyfileobj(original, written, _CHUNK)
+        written.flush()
+        os.fsync(written.fileno())
 
 
 def remove(parent: int, name: str, failures: list[OSError]) -> int:

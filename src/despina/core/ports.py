@@ -163,7 +163,10 @@ class ArtifactStore(Protocol):
         ...
 
     def put(self, folder: PurePath, location: Location) -> None:
-        """Copy all files below ``folder`` to ``location``. Each file appears whole or not at all."""
+        """Put all files below ``folder`` at ``location``. Each file appears whole or not at all.
+
+        The store may take the files over as they are: afterwards they may be deleted, but not changed.
+        """
         ...
 
     def list(self, location: Location) -> Iterator[Entry]:
