@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.users import unprivileged
 
 from despina.artifacts import open_artifacts
 from despina.core.errors import ArtifactError, NotOffered
 from despina.core.location import Location
 from despina.core.ports import ArtifactStore, Entry
-
-NOBODY = 65534
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +58,6 @@ def public_place(request: pytest.FixtureRequest) -> Iterator[Place]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield place_in(Path(folder), request.param)
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """As a user whom permissions bind."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """What the SQLite store keeps to beside the contract of all stores: files, processes, versions, and the cost of reading."""
 
 import itertools
-import os
 import sqlite3
 import subprocess
 import sys
@@ -9,12 +8,13 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.contract.store_jobs import PROCESSING, T, add, job
+from tests.users import unprivileged
 
 from despina.core.errors import NotOffered, StoreError
 from despina.core.job import Status
@@ -24,7 +24,6 @@ from despina.store.connections import Connections
 from despina.store.migrations import APPLICATION_ID, MIGRATIONS
 
 REPOSITORY = Path(__file__).parents[2]
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -95,18 +94,6 @@ def test_a_file_that_is_no_database_is_refused_by_its_name(tmp_path: Path) -> No
         with pytest.raises(StoreError, match=f"The job store {tmp_path / name} cannot be used"):
             open_store(tmp_path / name)
     assert (tmp_path / "notes.txt").read_text().startswith("not a database")
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """As a user whom permissions bind."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def test_a_file_that_may_not_be_written_is_refused_by_its_name() -> None:

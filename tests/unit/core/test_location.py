@@ -12,7 +12,7 @@ AWS_TEXT = "Invalid S3 URL or incorrect S3 permissions. Please check your S3 con
 
 @pytest.mark.parametrize(("url", "shown"), [
     ("s3://bucket/key/", "s3://bucket/key"), ("s3://bucket", "s3://bucket"), ("s3://my.bucket-1/a b/c", "s3://my.bucket-1/a b/c"),
-    ("file:///tmp/x/", "file:///tmp/x"),
+    ("file:///data/exports/", "file:///data/exports"),
 ])
 def test_a_url_is_shown_without_its_last_slash(url: str, shown: str) -> None:
     assert str(Location.parse(url)) == shown

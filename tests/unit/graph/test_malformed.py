@@ -4,8 +4,7 @@ import gzip
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.unit.graph.people import CONFIGURATION, EDGES, FILES, NODES, write
+from tests.users import unprivileged
 
 from despina.artifacts import open_artifacts
 from despina.core.errors import WorkFailed
 from despina.core.job import ProcessWork
 from despina.programs import process
 from despina.programs.context import Context
-
-NOBODY = 65534
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,18 +332,6 @@ def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path: Path, export: Pa
     assert str(tmp_path) not in str(caught.value), "it names files as the user does"
     assert not (tmp_path / "bucket" / "out").exists()
     assert list((tmp_path / "run").iterdir()) == []
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """As a user whom permissions bind."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 @pytest.mark.parametrize("name", [NODES, "n.parquet"])
