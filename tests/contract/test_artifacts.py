@@ -95,6 +95,16 @@ def test_what_is_put_outlives_its_source_wherever_that_lay(place: Place, tmp_pat
     assert place.store.delete(place.location) == 2
 
 
+def test_what_is_put_twice_is_there_once(place: Place, tmp_path: Path) -> None:
+    source = tree(tmp_path / "out", {"a": "first"})
+    place.store.put(source, place.location)
+    place.store.put(source, place.location)
+    assert [path.name for path in place.folder.iterdir()] == ["a"], "and no temporary file beside it"
+    (source / "a").unlink()
+    place.store.put(tree(source, {"a": "second"}), place.location)
+    assert (place.folder / "a").read_text() == "second"
+
+
 def test_what_is_put_is_found(place: Place, tmp_path: Path) -> None:
     place.store.put(tree(tmp_path / "out", {"a.json": "{}", "deep/er/b": "four", ".hidden": ""}), place.location)
     assert list(place.store.list(place.location)) == [

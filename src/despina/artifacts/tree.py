@@ -106,18 +106,18 @@ def _copy_file(source: int, target: int, name: str) -> None:
     read = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
     with os.fdopen(read, "rb") as original:
         try:
-            if _link(source, name, target, temporary):
+            if _link(original, source, name, target, temporary):
                 os.fsync(original.fileno())
             else:
                 _write(original, target, temporary)
             os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)
-        except BaseException:
+        finally:
+            # It is still there if something failed, or if both names were the same file's: then rename(2) does nothing.
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=target)
-            raise
 
 
-def _link(source: int, name: str, target: int, temporary: str) -> bool:
+def _link(original: BufferedReader, source: int, name: str, target: int, temporary: str) -> bool:
     """Give the file a second name, which costs nothing; False where that cannot be: on another file system, or not permitted."""
     try:
         os.link(name, temporary, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
@@ -125,7 +125,10 @@ def _link(source: int, name: str, target: int, temporary: str) -> bool:
         if error.errno in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
             return False
         raise
-    return True
+    if os.path.samestat(os.fstat(original.fileno()), os.stat(temporary, dir_fd=target, follow_symlinks=False)):
+        return True
+    os.unlink(temporary, dir_fd=target)  # the name was given to another file, perhaps a link, since it was opened
+    return False
 
 
 def _write(original: BufferedReader, target: int, temporary: str) -> None:

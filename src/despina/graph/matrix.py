@@ -14,6 +14,11 @@ from despina.graph.tables import Column, Table
 
 log = logging.getLogger(__name__)
 
+DROPPED = "it has no values or a name of its own for each row"
+"""Why an ``auto`` feature gets no encoding."""
+LEFT_OUT = "nothing in it varies or occurs often enough"
+"""Why an encoding has no columns."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedFeatures:
@@ -45,7 +50,7 @@ def encode(features: Sequence[Feature], table: Table) -> EncodedFeatures:
         column = table.column(feature.column)
         as_seen = resolve(feature, column)
         if as_seen is None:
-            log.info("feature %s: dropped, since it has no values or a name of its own for each row", feature.name)
+            log.info("feature %s: dropped, since %s", feature.name, DROPPED)
         else:
             resolved.append(as_seen)
             sources.append(column)
@@ -58,7 +63,7 @@ def encode(features: Sequence[Feature], table: Table) -> EncodedFeatures:
             columns[name] = width, width + encoding.width
             width += encoding.width
         elif not isinstance(encoding, RawEncoding):
-            log.info("feature %s: left out, since nothing in it varies or occurs often enough", name)
+            log.info("feature %s: left out, since %s", name, LEFT_OUT)
     matrix = np.zeros((len(table), width), dtype=np.float32)
     for name, (start, stop) in columns.items():
         transform(*fitted[name], matrix[:, start:stop])
