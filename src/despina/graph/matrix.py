@@ -14,11 +14,6 @@ from despina.graph.tables import Column, Table
 
 log = logging.getLogger(__name__)
 
-DROPPED = "it has no values or a name of its own for each row"
-"""Why an ``auto`` feature gets no encoding."""
-LEFT_OUT = "nothing in it varies or occurs often enough"
-"""Why an encoding has no columns."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedFeatures:
@@ -50,7 +45,7 @@ def encode(features: Sequence[Feature], table: Table) -> EncodedFeatures:
         column = table.column(feature.column)
         as_seen = resolve(feature, column)
         if as_seen is None:
-            log.info("feature %s: dropped, since %s", feature.name, DROPPED)
+            log.info("feature %s: dropped, since it has no values or a name of its own for each row", feature.name)
         else:
             resolved.append(as_seen)
             sources.append(column)
@@ -63,7 +58,7 @@ def encode(features: Sequence[Feature], table: Table) -> EncodedFeatures:
             columns[name] = width, width + encoding.width
             width += encoding.width
         elif not isinstance(encoding, RawEncoding):
-            log.info("feature %s: left out, since %s", name, LEFT_OUT)
+            log.info("feature %s: left out, since nothing in it varies or occurs often enough", name)
     matrix = np.zeros((len(table), width), dtype=np.float32)
     for name, (start, stop) in columns.items():
         transform(*fitted[name], matrix[:, start:stop])

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,12 +12,10 @@ from despina.core.location import Location
 from despina.graph.bulk_load import advice, derive, find_bulk_load
 from despina.graph.export import read_export
 from despina.graph.forms import read_form
-from despina.graph.leaks import find_leaks
 from despina.graph.schema import NOT_YET
 from despina.learn.hyperparameters import default_configuration
 from despina.programs.context import Context
-from despina.programs.processed import write_processed, write_report
-from despina.programs.report import report
+from despina.programs.processed import write_processed
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +25,7 @@ def run(work: ProcessWork, context: Context) -> dict[str, Any]:
 
     Returns:
         How many ``nodes`` and ``edges`` the graph has and how many ``rows`` were read; ``train``, ``valid`` and ``test``: the nodes
-        in each part; ``warnings``: sentences on what is allowed but seldom meant, also in the log and in the report.
+        in each part.
 
     Raises:
         WorkFailed: the export cannot be used; the text names file, line, column and value.
@@ -39,28 +36,19 @@ def run(work: ProcessWork, context: Context) -> dict[str, Any]:
     folder = Path(context.store.get(Location.parse(work.input)))
     if not (folder / work.config_file_name).is_file():
         raise _no_configuration(folder, work, context)
-    started = time.monotonic()
     with TemporaryDirectory(dir=context.folder) as scratch:
         folder, configuration = read_form(folder, work.config_file_name, Path(scratch))
         export = read_export(folder, configuration, lambda step, of: context.report(step, of, "file"))
-        read = time.monotonic()
-        warnings = find_leaks(folder, configuration, export.graph.target)
     graph = export.graph
     log.info("%d rows read", export.rows)
-    for warning in warnings:
-        log.warning("%s", warning)
-    checked = time.monotonic()
     out = context.folder / "out"
     write_processed(out, graph, export.encodings, default_configuration(graph))
-    seconds = {"read": read - started, "check": checked - read, "write": time.monotonic() - checked}
-    write_report(out, report(export, configuration, warnings=warnings, seconds=seconds))
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
     return {"nodes": sum(graph.node_counts.values()), "rows": export.rows,
             "edges": sum(len(csr.indices) for csr in graph.edges.values()) // 2,
             **{part: int(mask.sum()) for part, mask in
-               (("train", graph.target.train), ("valid", graph.target.valid), ("test", graph.target.test))},
-            "warnings": list(warnings)}
+               (("train", graph.target.train), ("valid", graph.target.valid), ("test", graph.target.test))}}
 
 
 def _no_configuration(folder: Path, work: ProcessWork, context: Context) -> WorkFailed:

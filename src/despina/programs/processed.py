@@ -14,9 +14,7 @@ import numpy as np
 from despina.graph.export import Encodings
 from despina.graph.graph import Graph
 from despina.programs.instances import CPU, GPU, smallest
-from despina.programs.report import Report
 
-REPORT = "processing-report.json"
 GRAPH = "graph"
 """The subfolder that ``Graph.load`` reads."""
 
@@ -36,11 +34,6 @@ def write_processed(folder: Path, graph: Graph, encodings: Encodings, hyperparam
     (folder / "train_instance_recommendation.json").write_bytes(_json(_recommendation(graph)))
     with (folder / "info.pkl").open("wb") as file:
         pickle.dump(_info(graph, encodings), file, protocol=4)
-
-
-def write_report(folder: Path, report: Report) -> None:
-    """Write ``processing-report.json`` beside the other files."""
-    (folder / REPORT).write_bytes(_json(report))
 
 
 def _json(value: Any) -> bytes:

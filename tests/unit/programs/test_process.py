@@ -61,7 +61,7 @@ class Restricted(pickle.Unpickler):
 def test_an_export_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
     run = Run(tmp_path, work())
     assert run.process.returncode == 0, run.process.stderr.decode()
-    assert run.outcome == {"result": {"nodes": 6, "edges": 4, "rows": 10, "train": 3, "valid": 1, "test": 1, "warnings": []}}
+    assert run.outcome == {"result": {"nodes": 6, "edges": 4, "rows": 10, "train": 3, "valid": 1, "test": 1}}
     assert sorted(path.name for path in run.folder.iterdir()) == ["result.json", "spec.json"], "nothing is left in the run's folder"
     graph = Graph.load(bucket / "out" / "graph")
     assert graph.node_ids == {"person": list("abcdef")}
@@ -144,7 +144,7 @@ def test_files_without_a_configuration_get_one(tmp_path: Path, bucket: Path) -> 
     entry["features"] = [feature for feature in entry["features"] if feature["feature"][0] != "colour"]
     (bucket / "out" / CONFIGURATION).write_text(json.dumps(document), encoding="utf-8")
     again = Run(tmp_path, work(input="s3://bucket/out", output="s3://bucket/second"))
-    assert again.outcome == {"result": {"nodes": 20, "edges": 2, "rows": 22, "train": 18, "valid": 2, "test": 0, "warnings": []}}
+    assert again.outcome == {"result": {"nodes": 20, "edges": 2, "rows": 22, "train": 18, "valid": 2, "test": 0}}
 
 
 def test_rdf_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
@@ -156,7 +156,7 @@ def test_rdf_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
     (bucket / "export" / CONFIGURATION).write_text(json.dumps(
         {"query_engine": "sparql", "graph": {"rdfs": [{"file_name": "s.nt", "label": label}]}}), encoding="utf-8")
     run = Run(tmp_path, work())
-    assert run.outcome == {"result": {"nodes": 20, "edges": 20, "rows": 40, "train": 16, "valid": 2, "test": 2, "warnings": []}}
+    assert run.outcome == {"result": {"nodes": 20, "edges": 20, "rows": 40, "train": 16, "valid": 2, "test": 2}}
     assert b"60 triples: 20 nodes of 1 types, 20 edges, 0 literals, 20 labels" in run.process.stderr
     assert sorted(path.name for path in run.folder.iterdir()) == ["result.json", "spec.json"], "nothing is left in the run's folder"
 
