@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from despina.core.errors import WorkFailed
-from despina.graph.export_folder import locate
-from despina.graph.parquet_files import ParquetFile
 from despina.graph.short_rows import first_short_row
 
 if TYPE_CHECKING:
@@ -36,21 +34,6 @@ class CsvFile:
     """As the configuration spells it."""
     path: Path
     separator: str
-
-    @classmethod
-    def find(cls, folder: Path, name: str, separator: str) -> "CsvFile | ParquetFile":
-        """The file that the configuration names: Parquet if its name ends so, else CSV.
-
-        Raises:
-            WorkFailed: there is no such file in the folder, or the separator is none.
-        """
-        path = locate(folder, name)
-        if path.suffix.lower() == ".parquet":
-            return ParquetFile(name=name, path=path)
-        if not separator.isascii() or separator in '"\r\n\0':
-            raise WorkFailed(f"{name}: {separator!r} cannot separate the cells of a file; it must be one ASCII character, no "
-                             "double quote and no line end")
-        return cls(name=name, path=path, separator=separator)
 
     def header(self) -> list[str]:
         """The names of the columns.

@@ -23,7 +23,7 @@ from despina.graph.graph import Csr, EdgeType, Graph, both_directions
 from despina.graph.labels import read_target
 from despina.graph.matrix import EncodedFeatures, encode
 from despina.graph.schema import EdgeFile, ExportConfiguration, NodeFile
-from despina.graph.tables import Column, CsvFile, Table
+from despina.graph.tables import Column, Table, find_file
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _read_nodes(folder: Path, files: tuple[NodeFile, ...], index: NodeIndex, ste
     parts: dict[str, list[Table]] = {}
     for file in files:
         columns = [file.id_column, *(feature.column for feature in file.features), *([file.label.column] if file.label else [])]
-        parts.setdefault(file.node_type, []).append(Table.read(CsvFile.find(folder, file.file_name, file.separator), columns))
+        parts.setdefault(file.node_type, []).append(Table.read(find_file(folder, file.file_name, file.separator), columns))
         step()
     tables = {node_type: Table.concat(together) for node_type, together in parts.items()}
     for file in {file.node_type: file for file in files}.values():
@@ -180,7 +180,7 @@ def _read_edges(folder: Path, files: tuple[EdgeFile, ...], index: NodeIndex, ste
     for file in files:
         features = [feature.column for feature in file.features]
         by_row = [file.relation_column] if file.relation_column else []
-        table = Table.read(CsvFile.find(folder, file.file_name, file.separator),
+        table = Table.read(find_file(folder, file.file_name, file.separator),
                            [file.source_column, file.destination_column, *by_row, *features])
         sources = index.look_up(file.source_type, table.column(file.source_column))
         destinations = index.look_up(file.destination_type, table.column(file.destination_column))

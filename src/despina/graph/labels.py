@@ -11,7 +11,7 @@ from despina.core.errors import WorkFailed
 from despina.graph.graph import Target
 from despina.graph.schema import Label, SplitFiles
 from despina.graph.splits import Split, random_split
-from despina.graph.tables import CsvFile, Table, plain_name, split_cells
+from despina.graph.tables import Table, find_file, plain_name, split_cells
 
 ID = "~id"
 """The column of a split file that names its nodes."""
@@ -73,7 +73,7 @@ def _listed(folder: Path, files: SplitFiles, label: str, node_type: str,
     for part, name in (("train", files.train), ("valid", files.valid), ("test", files.test)):
         if name is None:
             continue
-        table = Table.read(CsvFile.find(folder, name, ","), [ID], optional=[label])
+        table = Table.read(find_file(folder, name, ","), [ID], optional=[label])
         column = table.column(ID)
         rows = column.text.replace_strict(ids, np.arange(len(ids)), default=None, return_dtype=pl.Int64)
         if rows.null_count():

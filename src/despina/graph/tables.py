@@ -7,6 +7,7 @@ Columns are found by their header, never by their position; a ``name:type`` suff
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 
 from despina.core.errors import WorkFailed
 from despina.graph.csv_files import CsvFile
+from despina.graph.export_folder import locate
 from despina.graph.json_object import suggestion
 from despina.graph.parquet_files import ParquetFile
 
-__all__ = ["Column", "CsvFile", "Table", "plain_name", "split_cells"]
+__all__ = ["Column", "CsvFile", "Table", "find_file", "plain_name", "split_cells"]
+
+TableFile = CsvFile | ParquetFile
 
 _ROW, _FILE = "\0row", "\0file"
 """The columns that hold where a row came from; no header can have these names."""
@@ -27,15 +31,30 @@ _TIME_FORMS = ("%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
 """ISO 8601 with an offset or Z, which is what the exporter writes; without one; with a blank; a day alone. UTC if not said."""
 
 
+def find_file(folder: Path, name: str, separator: str) -> TableFile:
+    """The file that the configuration names: Parquet if its name ends so, else CSV.
+
+    Raises:
+        WorkFailed: there is no such file in the folder, or the separator is none.
+    """
+    path = locate(folder, name)
+    if path.suffix.lower() == ".parquet":
+        return ParquetFile(name=name, path=path)
+    if not separator.isascii() or separator in '"\r\n\0':
+        raise WorkFailed(f"{name}: {separator!r} cannot separate the cells of a file; it must be one ASCII character, no "
+                         "double quote and no line end")
+    return CsvFile(name=name, path=path, separator=separator)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows of text, perhaps from several files. Missing cells are null or empty."""
 
     frame: pl.DataFrame
-    files: tuple[CsvFile | ParquetFile, ...]
+    files: tuple[TableFile, ...]
 
     @classmethod
-    def read(cls, file: CsvFile | ParquetFile, columns: Sequence[str], *, optional: Sequence[str] = ()) -> "Table":
+    def read(cls, file: TableFile, columns: Sequence[str], *, optional: Sequence[str] = ()) -> "Table":
         """Read columns of a file; of the ``optional`` ones those that it has. Rows without any content are left out.
 
         Raises:
@@ -63,7 +82,7 @@ class Table:
         if len(tables) == 1:
             return tables[0]
         frames: list[pl.DataFrame] = []
-        files: list[CsvFile | ParquetFile] = []
+        files: list[TableFile] = []
         for table in tables:
             frames.append(table.frame.with_columns(pl.col(_FILE) + len(files)))
             files.extend(table.files)
@@ -152,7 +171,7 @@ def plain_name(header: str) -> str:
     return name if colon and kind.removesuffix("[]").lower() in _HEADER_TYPES else header
 
 
-def _position(file: CsvFile | ParquetFile, header: list[str], column: str) -> int:
+def _position(file: TableFile, header: list[str], column: str) -> int:
     matches = [i for i, name in enumerate(header) if name == column]
     matches = matches or [i for i, name in enumerate(header) if plain_name(name) == plain_name(column)]
     if len(matches) == 1:

@@ -19,7 +19,7 @@ from despina.graph.features.times import DatetimeEncoding
 from despina.graph.features.word_vectors import SETTING
 from despina.graph.inference import resolve
 from despina.graph.matrix import encode
-from despina.graph.tables import Column, CsvFile, Table
+from despina.graph.tables import Column, Table, find_file
 
 NUMERICAL, CATEGORY, DATETIME = FeatureType.NUMERICAL, FeatureType.CATEGORY, FeatureType.DATETIME
 BUCKETS, TFIDF = FeatureType.BUCKET_NUMERICAL, FeatureType.TEXT_TFIDF
@@ -100,7 +100,7 @@ def test_a_missing_number_needs_an_imputer_in_buckets_too(tmp_path: Path) -> Non
     buckets = Buckets(low=0, high=10, count=2)
     assert hot(encoded(BUCKETS, ["1", "1", "9", None], buckets=buckets, imputer=Imputer.MOST_FREQUENT)) == [[0], [0], [1], [0]]
     (tmp_path / "n.csv").write_text("~id,p\na,6\nb,\n", encoding="utf-8")
-    incomplete = Table.read(CsvFile.find(tmp_path, "n.csv", ","), ["p", "~id"]).column("p")
+    incomplete = Table.read(find_file(tmp_path, "n.csv", ","), ["p", "~id"]).column("p")
     with pytest.raises(WorkFailed, match=r"n.csv, line 3, column 'p': the cell is empty; give the feature an 'imputer'"):
         fit(feature(BUCKETS, buckets=buckets), incomplete)
 
@@ -113,7 +113,7 @@ def test_an_imputer_serves_later_data_too() -> None:
 def test_without_an_imputer_later_data_must_be_complete(tmp_path: Path) -> None:
     encoding = fit(feature(NUMERICAL), column(["0", "4"]))
     (tmp_path / "later.csv").write_text("~id,p\na,6\nb,\n", encoding="utf-8")
-    later = Table.read(CsvFile.find(tmp_path, "later.csv", ","), ["p", "~id"]).column("p")
+    later = Table.read(find_file(tmp_path, "later.csv", ","), ["p", "~id"]).column("p")
     with pytest.raises(WorkFailed, match=r"later.csv, line 3, column 'p': the cell is empty; give the feature an 'imputer'"):
         transform(encoding, later, np.zeros((2, 1), dtype=np.float32))
 
@@ -239,7 +239,7 @@ def test_the_encodings_of_an_export_are_stored_and_used_again(tmp_path: Path) ->
     assert again == export.encodings
     stored = again.nodes["person"]
     assert list(stored) == ["age", "decade", "town", "towns", "since"]
-    table = Table.read(CsvFile.find(folder, NODES, ","), ["age", "town", "since"])
+    table = Table.read(find_file(folder, NODES, ","), ["age", "town", "since"])
     for name, (start, stop) in export.graph.feature_columns["person"].items():
         out = np.zeros((len(table), stop - start), dtype=np.float32)
         transform(stored[name], table.column({"decade": "age", "towns": "town"}.get(name, name)), out)

@@ -11,7 +11,7 @@ from tests.unit.graph.people import EDGES, FILES, NODES, read, write
 
 from despina.core.errors import WorkFailed
 from despina.graph.graph import Graph
-from despina.graph.tables import CsvFile, Table
+from despina.graph.tables import Table, find_file
 
 SENTENCE = 'Bonn, on the "Rhine"\nin the west'
 
@@ -20,7 +20,7 @@ def text(folder: Path, content: bytes, name: str = "t.csv",
          columns: tuple[str, ...] = ("x", "y", "z")) -> list[tuple[str | None, ...]]:
     """The rows of a file as read, missing cells as None."""
     (folder / name).write_bytes(content)
-    table = Table.read(CsvFile.find(folder, name, ","), columns)
+    table = Table.read(find_file(folder, name, ","), columns)
     return list(zip(*(table.column(column).text.to_list() for column in columns), strict=True))
 
 
@@ -63,7 +63,7 @@ def test_parquet_values_become_the_text_of_a_csv_file(tmp_path: Path) -> None:
         "naive": pl.Series([noon, None]).dt.replace_time_zone(None),
         "word": pl.Series(["a", None], dtype=pl.Categorical), "text": ["", SENTENCE], "nothing": [None, None]})
     frame.write_parquet(tmp_path / "t.parquet")
-    table = Table.read(CsvFile.find(tmp_path, "t.parquet", ","), list(reversed(frame.columns)))
+    table = Table.read(find_file(tmp_path, "t.parquet", ","), list(reversed(frame.columns)))
     instant = "1995-01-31T12:00:00.005Z"
     expected = {"integer": ["1", None], "number": ["1.5", "1e+300"], "truth": ["true", "false"], "day": ["1995-01-31", None],
                 "local": [instant, None], "naive": [instant, None], "word": ["a", None], "text": [None, SENTENCE],
@@ -105,7 +105,7 @@ def test_columns_may_have_any_name(tmp_path: Path) -> None:
     names = ("*", "^.*$", "a b", "größe", '"', "")
     header = ",".join(json.dumps(name, ensure_ascii=False).replace("\\", '"') for name in names)
     assert text(tmp_path, f"{header}\n1,2,3,4,5,6\n".encode(), columns=names) == [("1", "2", "3", "4", "5", "6")]
-    table = Table.read(CsvFile.find(tmp_path, "t.csv", ","), names)
+    table = Table.read(find_file(tmp_path, "t.csv", ","), names)
     assert table.select(["*", "^.*$"], None).column("^.*$").text.to_list() == ["2"]
 
 
