@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from despina.core.errors import DespinaError
 from despina.core.job import Job, JobKind, Status
-from despina.core.ports import Claim, JobStore, Lease, ListQuery
+from despina.core.ports import Claim, JobStore, Lease, ListQuery, Page
 from despina.core.requests import StartDataProcessing
 from despina.store import open_store
 
@@ -108,10 +108,15 @@ class Stores(RuleBasedStateMachine):
         for kind in JobKind:
             self.compare_jobs(kind)
 
+    def ids_of(self, query: ListQuery) -> tuple[str, ...]:
+        page = self.ask(lambda store: store.list_ids(query))
+        assert isinstance(page, Page)
+        return page.ids
+
     def compare_jobs(self, kind: JobKind) -> None:
-        counts = self.ask(lambda store: store.count(kind))
-        ids = self.ask(lambda store: store.list_ids(ListQuery(kind=kind, limit=100))).ids
-        assert sum(counts.values()) == len(ids)
+        ids = self.ids_of(ListQuery(kind=kind, limit=100))
+        by_status = [self.ids_of(ListQuery(kind=kind, limit=100, statuses=(status,))) for status in Status]
+        assert sorted(job_id for found in by_status for job_id in found) == sorted(ids)
         self.ask(lambda store: [store.get(kind, job_id) for job_id in ids])
 
 

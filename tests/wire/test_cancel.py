@@ -80,13 +80,11 @@ def test_clean_deletes_only_what_the_job_wrote(slow: Server, tmp_path: Path) -> 
     for neighbour in neighbours:
         neighbour.parent.mkdir(parents=True, exist_ok=True)
         neighbour.write_text("neighbour")
-    before = {job["id"] for job in (slow.details("modeltraining", "swept"), slow.details("dataprocessing", "dp"))}
     assert cancel(slow, "swept", "?clean=true") == (200, {"status": "Stopping"})
     assert slow.wait_until_ended("modeltraining", "swept")["status"] == "Stopped"
     assert not prefix.exists()
     assert all(neighbour.read_text() == "neighbour" for neighbour in neighbours)
     assert (outside / "precious").read_text() == "precious"
-    assert before == {"swept", "dp"}
     assert slow.path(slow.details("dataprocessing", "dp")["processingJob"]["outputLocation"]).is_dir(), "its input is not its own"
     assert "swept" in slow.request("GET", "/ml/modeltraining")[2]["ids"], "the record stays listed"
 
@@ -104,11 +102,15 @@ def test_clean_deletes_nothing_through_a_link_that_took_the_place_of_the_own_fol
 def test_a_job_that_waits_for_a_slot_is_in_progress_and_its_programs_never_start(slow: Server) -> None:
     train(slow, "first")
     slow.boto3().start_ml_model_training_job(id="waits", dataProcessingJobId="dp", trainModelS3Location="s3://test/models")
-    job = wait_for("the submission", lambda: next(
-        (job for job in [slow.details("modeltraining", "waits")] if job["details"]["runs"]), None))
+    (submitted,) = wait_for("the submission", lambda: list((slow.data_dir / "runs").glob("modeltraining-waits-*/spec.json")))
+    job = slow.details("modeltraining", "waits")
     assert job["status"] == "InProgress"
+    assert [run["state"] for run in job["details"]["runs"]] == ["pending"]
     cancel(slow, "waits")
-    assert slow.wait_until_ended("modeltraining", "waits")["status"] == "Stopped"
+    job = slow.wait_until_ended("modeltraining", "waits")
+    assert job["status"] == "Stopped"
+    assert "startedAt" not in job["details"]["runs"][0]
+    assert not submitted.with_name("progress.jsonl").exists(), "its program never started"
     assert slow.details("modeltraining", "first")["status"] == "InProgress", "its neighbour goes on"
     cancel(slow, "first")
     slow.wait_until_ended("modeltraining", "first")

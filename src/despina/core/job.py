@@ -195,8 +195,6 @@ class Job(Frozen, frozen=True, kw_only=True):
     """The location that belongs to this job alone; everything it writes lies below, and ``clean`` deletes nothing else."""
     input: str
     """Where the job's input lies: the export, or the output of the data-processing job it builds on."""
-    memory_mib: int = 512
-    """Estimated from the input's size when the job was started."""
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False

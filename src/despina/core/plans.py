@@ -63,7 +63,7 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         prefix = Location.parse(request.train_model_s3_location) / name
         work = StrategyWork(processed=source, trials=request.max_hpo_number_of_training_jobs)
         run_kind, memory = RunKind.STRATEGY, LIGHT_MEMORY_MIB
-    job = Job(kind=kind, id=job_id, created_at=now, request=request, prefix=str(prefix), input=source, memory_mib=memory_mib)
+    job = Job(kind=kind, id=job_id, created_at=now, request=request, prefix=str(prefix), input=source)
     first = _run(job, run_kind, work, memory_mib=memory)
     step = Step(name=StepName.PROCESSING, resource_name=name, output_location=str(prefix / output), runs=(first,))
     return replace(job, steps=(step,))

@@ -108,10 +108,6 @@ class JobStore(Protocol):
         """The time at which the next job can be claimed: the least due time, or the end of a lease if that is later."""
         ...
 
-    def count(self, kind: JobKind) -> dict[Status, int]:
-        """How many jobs of the kind have which shown status."""
-        ...
-
     def close(self) -> None:
         """Release files and connections. The store is not used afterwards."""
         ...

@@ -139,12 +139,6 @@ class MemoryJobStore:
             times = [record.claimable_at for record in self._records.values()]
         return min((time for time in times if time is not None), default=None)
 
-    def count(self, kind: JobKind) -> dict[Status, int]:
-        """See ``JobStore``. Every status is there."""
-        with self._lock:
-            shown = [record.job.shown_status for record in self._records.values() if record.job.kind is kind]
-        return {status: shown.count(status) for status in Status}
-
     def close(self) -> None:
         """See ``JobStore``."""
 

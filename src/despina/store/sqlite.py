@@ -119,11 +119,6 @@ class SqliteJobStore:
         ((time,),) = self._read(statements.NEXT_DUE, ())
         return None if time is None else int(time)
 
-    def count(self, kind: JobKind) -> dict[Status, int]:
-        """See ``JobStore``. Every status is there."""
-        shown = dict(self._read(statements.COUNT, (kind.value,)))
-        return {status: shown.get(status.value, 0) for status in Status}
-
     def close(self) -> None:
         """See ``JobStore``."""
         self._connections.close()

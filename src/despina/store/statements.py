@@ -70,5 +70,3 @@ WHERE kind = :kind AND id = :id
 RELEASE = f"UPDATE jobs SET lease_expires_at = NULL, due_at = :due_at WHERE {HELD}"  # noqa: S608
 
 NEXT_DUE = "SELECT min(max(due_at, coalesce(lease_expires_at, 0))) FROM jobs WHERE due_at IS NOT NULL"
-
-COUNT = "SELECT status, count(*) FROM jobs WHERE kind = ? GROUP BY status"
