@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from despina.core.task import Task
-from despina.graph.graph import EdgeType, Graph, Target, both_directions
+from despina.graph.graph import EdgeType, Features, Graph, Labelled, Target, both_directions
+from despina.graph.ids import Ids
 from despina.learn.adjacency import Adjacency, mean
 from despina.learn.configuration import Evaluation
 from despina.learn.hyperparameters import Hyperparameters
@@ -67,12 +68,13 @@ def random_graph(nodes: int, edges: int) -> Graph:
     sources, destinations = (generator.integers(0, nodes, edges, dtype=np.int32) for _ in range(2))
     labels = generator.integers(0, 2, nodes)
     parts = generator.integers(0, 10, nodes)
-    target = Target(node_type="node", property="class", task=Task.NODE_CLASS, classes=("a", "b"), multilabel=False, labels=labels,
-                    train=parts < 8, valid=parts == 8, test=parts == 9)
+    target = Target(property_name="class", task=Task.NODE_CLASS, classes=("a", "b"), by_type={
+        "node": Labelled(labels=labels, train=parts < 8, valid=parts == 8, test=parts == 9)})
     features = generator.normal(size=(nodes, 16)).astype(np.float32) + labels[:, None].astype(np.float32)
-    return Graph(node_counts={"node": nodes}, node_ids={"node": []}, features={"node": features},
-                 feature_columns={"node": {"x": (0, 16)}}, edges=both_directions(LINK, sources, destinations, {"node": nodes}),
-                 edge_features={}, raw_features={}, target=target)
+    return Graph(node_ids={"node": Ids.of(map(str, range(nodes)))},
+                 features={"node": Features(columns={"x": (0, 16)}, dense=features)},
+                 edges=both_directions(LINK, sources, destinations, {"node": nodes}), edge_features={}, raw_features={},
+                 target=target)
 
 
 def seconds(action: Callable[[], object]) -> float:
