@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from despina.graph.graph import REVERSE, Csr, EdgeType, Graph
+from despina.graph.graph import REVERSE, Csr, EdgeType, Features, Graph
 from despina.graph.sampling import Neighbourhood
 from despina.learn.adjacency import Adjacency
+from despina.learn.linear import FeatureRows, FeatureShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +19,8 @@ class Block:
     """Node type → how many nodes the layer computes."""
     adjacencies: dict[EdgeType, Adjacency]
     """Edge types without edges are left out."""
-    edge_features: dict[EdgeType, Tensor]
-    """float32 ``[n_edges, d]``, rows in the order of the adjacency's edges."""
+    edge_features: dict[EdgeType, FeatureRows]
+    """Rows in the order of the adjacency's edges. Edge types without features are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,24 +29,33 @@ class Batch:
 
     nodes: dict[str, Tensor | None]
     """Node type → the node indices read, int64; None for all of them."""
-    features: dict[str, Tensor]
-    """float32 ``[n, d]``: the features of these nodes."""
+    features: dict[str, FeatureRows]
+    """The features of these nodes. Node types without features are left out."""
     blocks: tuple[Block, ...]
     """One a layer, first layer first."""
 
 
-def features_of_edges(graph: Graph, edge_type: EdgeType) -> NDArray[np.float32] | None:
+def features_of_nodes(graph: Graph, node_type: str) -> Features | None:
+    """The features of the nodes, rows by node index. None without any."""
+    return _or_none(graph.features.get(node_type))
+
+
+def features_of_edges(graph: Graph, edge_type: EdgeType) -> Features | None:
     """The features of the edges, rows by ``Csr.edge_ids``; a reverse type has those of its forward type. None without any."""
     if edge_type in graph.edge_features:
-        return graph.edge_features[edge_type]
+        return _or_none(graph.edge_features[edge_type])
     forward = EdgeType(edge_type.destination, edge_type.relation.removeprefix(REVERSE), edge_type.source)
-    return graph.edge_features.get(forward) if edge_type.relation.startswith(REVERSE) else None
+    return _or_none(graph.edge_features.get(forward)) if edge_type.relation.startswith(REVERSE) else None
+
+
+def _or_none(features: Features | None) -> Features | None:
+    return features if features and FeatureShape.of(features).width else None
 
 
 def whole_graph(graph: Graph, *, layers: int, edge_features: bool) -> Batch:
     """Everything that ``layers`` layers need to compute all nodes of the target type."""
     adjacencies: dict[EdgeType, Adjacency] = {}
-    attributes: dict[EdgeType, Tensor] = {}
+    attributes: dict[EdgeType, FeatureRows] = {}
     needed = {graph.target.node_type}
     blocks: list[Block] = []
     for _ in range(layers):
@@ -56,13 +64,13 @@ def whole_graph(graph: Graph, *, layers: int, edge_features: bool) -> Batch:
             if edge_type not in adjacencies:
                 csr = graph.edges[edge_type]
                 adjacencies[edge_type] = Adjacency.of(csr, n_source=graph.node_counts[edge_type.source])
-                attributes |= _attributes(graph, edge_type, csr) if edge_features else {}
+                attributes |= _attributes(graph, edge_type, csr, few=False) if edge_features else {}
         blocks.insert(0, Block(destinations={node_type: graph.node_counts[node_type] for node_type in sorted(needed)},
                                adjacencies={edge_type: adjacencies[edge_type] for edge_type in used},
                                edge_features={edge_type: attributes[edge_type] for edge_type in used if edge_type in attributes}))
         needed |= {edge_type.source for edge_type in used}
-    features = {node_type: torch.from_numpy(np.array(graph.features[node_type]))
-                for node_type in sorted(needed) if node_type in graph.features}
+    features = {node_type: FeatureRows.of(features, few=False) for node_type in sorted(needed)
+                if (features := features_of_nodes(graph, node_type))}
     return Batch(nodes=dict.fromkeys(sorted(needed)), features=features, blocks=tuple(blocks))
 
 
@@ -71,18 +79,18 @@ def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool) 
     reads = {node_type: len(indices) for node_type, indices in neighbourhood.nodes.items()}
     blocks = []
     for layer in neighbourhood.layers:
-        attributes: dict[EdgeType, Tensor] = {}
+        attributes: dict[EdgeType, FeatureRows] = {}
         for edge_type, csr in layer.edges.items() if edge_features else ():
-            attributes |= _attributes(graph, edge_type, csr)
+            attributes |= _attributes(graph, edge_type, csr, few=True)
         adjacencies = {edge_type: Adjacency.of(csr, n_source=reads[edge_type.source]) for edge_type, csr in layer.edges.items()}
         blocks.append(Block(destinations=layer.destinations, adjacencies=adjacencies, edge_features=attributes))
         reads = layer.destinations
-    features = {node_type: torch.from_numpy(graph.features[node_type][indices])
-                for node_type, indices in neighbourhood.nodes.items() if node_type in graph.features}
+    features = {node_type: FeatureRows.of(features, indices, few=True) for node_type, indices in neighbourhood.nodes.items()
+                if (features := features_of_nodes(graph, node_type))}
     return Batch(nodes={node_type: torch.from_numpy(indices) for node_type, indices in neighbourhood.nodes.items()},
                  features=features, blocks=tuple(blocks))
 
 
-def _attributes(graph: Graph, edge_type: EdgeType, csr: Csr) -> dict[EdgeType, Tensor]:
+def _attributes(graph: Graph, edge_type: EdgeType, csr: Csr, *, few: bool) -> dict[EdgeType, FeatureRows]:
     features = features_of_edges(graph, edge_type)
-    return {} if features is None else {edge_type: torch.from_numpy(features[csr.edge_ids])}
+    return {} if features is None else {edge_type: FeatureRows.of(features, csr.edge_ids, few=few)}

@@ -20,7 +20,7 @@ DESCRIPTION = "model.json"
 class Description(Frozen, frozen=True, kw_only=True):
     """``model.json``."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     model: Literal["rgcn"] = "rgcn"
     task: Task = Task.NODE_CLASS
     hyperparameters: dict[str, Any]

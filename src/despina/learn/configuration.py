@@ -2,6 +2,8 @@
 
 Source: Neptune user guide, "Customizing model hyperparameter configurations in Neptune ML". Free of torch.
 
+Files of all models and tasks can be read; only those that this version can train can be loaded for a training job.
+
 Decisions where the guide is silent: ``node_strategy`` and ``edge_strategy`` (ranges that depend on the size of the graph) are
 accepted and the range is used as it is written; a tunable without a default starts at Despina's own default if that lies in its
 range, else in the middle; ``type`` only has to be one of the known words, since every hyperparameter has a type of its own.
@@ -17,16 +19,39 @@ from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
 from despina.core.hyperparameters import Increment, Strategy, Tunable
 from despina.core.job import ParameterValue
+from despina.core.task import Task
+from despina.graph.faults import Fault, InputFault
+from despina.graph.graph import Target
 from despina.graph.json_object import JsonObject
-from despina.learn.hyperparameters import Hyperparameters, read_parameters, write_parameters
+from despina.learn.hyperparameters import (
+    KGE_MODELS,
+    RGCN,
+    Parameters,
+    names_of,
+    parameters_of,
+    read_parameters,
+    write_parameters,
+)
 
 FILE_NAMES = ("model-hpo-configuration.json", "model-HPO-configuration.json")
 """The guide spells it both ways."""
 
-METRICS = ("acc", "acc_topk", "F1", "precision", "recall", "roc_auc")
-"""Metrics of node classification; a higher value is better in all of them."""
+MODELS = (RGCN, *KGE_MODELS)
+
+CUSTOM = "custom"
+"""What a file of the user's own model has for its model. Its form is another."""
+
+TASKS = {str(task): task for task in Task} | {"link_prediction": Task.LINK_PREDICT}
+"""The guide and Neptune ML's own scripts differ in how they spell the last one."""
+
+CLASSIFICATION_METRICS = ("acc", "acc_topk", "F1", "precision", "recall", "roc_auc")
+METRICS = {Task.NODE_CLASS: CLASSIFICATION_METRICS, Task.EDGE_CLASS: CLASSIFICATION_METRICS, Task.NODE_REGRESSION: ("mse",),
+           Task.EDGE_REGRESSION: ("mse",), Task.LINK_PREDICT: ("mrr",)}
+"""The guide names the metrics; which of them go with which task is plain from what they are."""
 
 SINGLE_LABEL_METRICS = ("acc", "acc_topk")
+
+LOWER_IS_BETTER = ("mse",)
 
 FREQUENCIES = ("evaluate_every_epoch", "evaluate_every_batch", "evaluate_every_pct")
 
@@ -52,7 +77,12 @@ class Parameter(Frozen, frozen=True, kw_only=True):
     place: str
     """Where it stands, for messages."""
     name: str
+    kind: str
+    """``bool``, ``int``, ``float``, or ``list`` (fanouts)."""
+    own: ParameterValue
+    """Despina's own default."""
     default: ParameterValue | None
+    """The file's."""
     low: float | None = None
     high: float | None = None
     increment: Increment = Increment.LINEAR
@@ -63,6 +93,8 @@ class Parameter(Frozen, frozen=True, kw_only=True):
 class Configuration(Frozen, frozen=True, kw_only=True):
     """The one model of the file."""
 
+    model: str
+    task: Task
     evaluation: Evaluation
     tiers: tuple[tuple[Parameter, ...], tuple[Parameter, ...], tuple[Parameter, ...]]
     fixed: tuple[Parameter, ...]
@@ -76,52 +108,101 @@ class Configuration(Frozen, frozen=True, kw_only=True):
         tunable = [_tunable(parameter) for tier in self.tiers[:active] for parameter in tier]
         resting = [*(parameter for tier in self.tiers[active:] for parameter in tier), *self.fixed]
         given: dict[str, ParameterValue] = {parameter.name: _start(parameter) for parameter in resting}
-        fixed = write_parameters(read_parameters(given))
+        fixed = write_parameters(read_parameters(given, parameters_of(self.model, self.task)))
         for parameter in tunable:
             fixed.pop(parameter.name, None)
-        return Strategy(metric=self.evaluation.metric, maximize=True, tunable=tuple(tunable), fixed=fixed, memory_mib=memory_mib)
+        metric = self.evaluation.metric
+        return Strategy(metric=metric, maximize=metric not in LOWER_IS_BETTER, tunable=tuple(tunable), fixed=fixed,
+                        memory_mib=memory_mib)
 
 
 def load(folder: Path) -> Configuration:
-    """Read the configuration in a processed graph's folder.
+    """Read the configuration in a processed graph's folder, for a training job.
 
     Raises:
-        WorkFailed: the file is missing or wrong; the message names the file, the place, the value and what would be right.
+        WorkFailed: the file is missing or wrong, or asks for what this version cannot train; the message names the file, the place,
+            the value and what would be right.
     """
     for name in FILE_NAMES:
         path = folder / name
         if path.is_file():
-            return read(name, path.read_bytes())
+            entry = _only_model(name, path.read_bytes())
+            check_offered(_task(entry), _model(entry), place=f"{name}, {entry.path}: ")
+            return _configuration(entry)
     raise WorkFailed(f"the processed data has no file {FILE_NAMES[0]}; it is written by data processing")
 
 
 def read(file: str, content: bytes) -> Configuration:
-    """Read the configuration from the content of a file. Raises WorkFailed."""
+    """Read the configuration of any known model from the content of a file. Raises WorkFailed."""
+    return _configuration(_only_model(file, content))
+
+
+def check_offered(task: Task, model: str = RGCN, *, place: str = "") -> None:
+    """Raise WorkFailed unless this version can train this model for this task.
+
+    Args:
+        task: what is to be predicted.
+        model: the word of the file.
+        place: where it says so; the message begins with it.
+    """
+    if task is Task.NODE_CLASS and model == RGCN:
+        return
+    asked = f"for the task {task}" if model == RGCN else f"the model {model} for the task {task}"
+    raise InputFault(Fault.NOT_OFFERED, f"{place}training {asked} is not offered yet by this version of Despina, while node "
+                                        f"classification ({Task.NODE_CLASS}) with {RGCN} is")
+
+
+def check_target(configuration: Configuration, target: Target) -> None:
+    """Raise WorkFailed when the file is not for what the processed graph is to predict, or its metric has no meaning there."""
+    if configuration.task is not target.task:
+        raise WorkFailed(f"{FILE_NAMES[0]}, models[0].task_type: it says {configuration.task}, and the processed data is for "
+                         f"{target.task}; the task is chosen by data processing and cannot be changed here")
+    metric = configuration.evaluation.metric
+    if target.multilabel and metric in SINGLE_LABEL_METRICS:
+        allowed = ", ".join(known for known in METRICS[target.task] if known not in SINGLE_LABEL_METRICS)
+        raise WorkFailed(f"{FILE_NAMES[0]}, models[0].eval_metric.metric: '{metric}' is for one label a node or edge, and this "
+                         f"property has several; it must be one of {allowed}")
+
+
+def _only_model(file: str, content: bytes) -> JsonObject:
     top = JsonObject.parse(file, content)
     top.allow("models")
     models = top.objects("models")
     if len(models) != 1:
         raise top.error("models", f"must hold exactly one model, it holds {len(models)}")
-    model = models[0]
-    model.allow("model", "task_type", "eval_metric", "eval_frequency", *TIERS)
-    name = model.text("model")
-    if name != "rgcn":
-        raise model.error("model", f"'{name}' is not offered by this version of Despina; it must be rgcn")
-    task = model.text("task_type")
-    if task != "node_class":
-        raise model.error("task_type", f"'{task}' is not offered by this version of Despina; it must be node_class")
-    missing = [tier for tier in TIERS if tier not in model.members]
+    return models[0]
+
+
+def _model(entry: JsonObject) -> str:
+    model = entry.text("model")
+    return model if model == CUSTOM else entry.known("model", model, MODELS)
+
+
+def _task(entry: JsonObject) -> Task:
+    return TASKS[entry.known("task_type", entry.text("task_type"), TASKS)]
+
+
+def _configuration(entry: JsonObject) -> Configuration:
+    model, task = _model(entry), _task(entry)
+    if model == CUSTOM:
+        check_offered(task, model, place=f"{entry.file}, {entry.path}: ")
+    if model in KGE_MODELS and task is not Task.LINK_PREDICT:
+        raise entry.error("model", f"'{model}' predicts links only, and task_type is {task}; it must be {RGCN}",
+                          name=Fault.CONTRADICTION)
+    entry.allow("model", "task_type", "eval_metric", "eval_frequency", *TIERS)
+    missing = [tier for tier in TIERS if tier not in entry.members]
     if missing:
-        raise model.error(missing[0], "is missing; all four of " + ", ".join(TIERS) + " are required, and may be empty lists []")
-    places: dict[str, str] = {}
-    tiers = [tuple(_parameter(entry, places) for entry in model.objects(tier)) for tier in TIERS]
-    return Configuration(evaluation=_evaluation(model), tiers=(tiers[0], tiers[1], tiers[2]), fixed=tiers[3])
+        raise entry.error(missing[0], "is missing; all four of " + ", ".join(TIERS) + " are required, and may be empty lists []")
+    kind, places = parameters_of(model, task), dict[str, str]()
+    tiers = [tuple(_parameter(parameter, kind, places) for parameter in entry.objects(tier)) for tier in TIERS]
+    return Configuration(model=model, task=task, evaluation=_evaluation(entry, task), tiers=(tiers[0], tiers[1], tiers[2]),
+                         fixed=tiers[3])
 
 
-def _evaluation(model: JsonObject) -> Evaluation:
+def _evaluation(model: JsonObject, task: Task) -> Evaluation:
     metric = model.object("eval_metric")
     metric.allow("metric", "topk")
-    name = metric.known("metric", metric.text("metric"), METRICS)
+    name = metric.known("metric", metric.text("metric"), METRICS[task])
     topk = metric.members.get("topk", 1)
     if type(topk) is not int or topk < 1:
         raise metric.error("topk", f"must be a whole number from 1, it is {_shown(topk)}")
@@ -140,10 +221,10 @@ def _evaluation(model: JsonObject) -> Evaluation:
     return Evaluation(metric=name, topk=topk, frequency=kind, every=float(every))
 
 
-def _parameter(entry: JsonObject, places: dict[str, str]) -> Parameter:
+def _parameter(entry: JsonObject, kind: type[Parameters], places: dict[str, str]) -> Parameter:
     """One entry of a tier. ``places`` collects where each name was seen."""
     entry.allow("param", "type", "default", "range", "options", "inc_strategy", "inc_val", "node_strategy", "edge_strategy")
-    name = entry.known("param", entry.text("param"), Hyperparameters.__struct_encode_fields__)
+    name = entry.known("param", entry.text("param"), names_of(kind))
     if name in places:
         raise entry.error("param", f"'{name}' is already in {places[name]}; a hyperparameter may be in one tier only, once")
     places[name] = entry.path
@@ -153,25 +234,32 @@ def _parameter(entry: JsonObject, places: dict[str, str]) -> Parameter:
     increment = Increment(entry.word("inc_strategy", tuple(Increment), Increment.LINEAR))
     default = entry.members.get("default")
     if default is not None:
-        default = _checked(entry, "default", name, default)
-    low, high = _range(entry, name, increment) if "range" in entry.members else (None, None)
-    options = _options(entry, name) if "options" in entry.members else None
+        default = _checked(entry, "default", kind, name, default)
+    low, high = _range(entry, kind, name, increment) if "range" in entry.members else (None, None)
+    options = _options(entry, kind, name) if "options" in entry.members else None
     if low is not None and options is not None:
         raise entry.error("", "has both 'range' and 'options'; it must have one of them")
     step = entry.members.get("inc_val")
     if step is not None and (type(step) not in {int, float} or step <= 0):
         raise entry.error("inc_val", f"must be a number above 0, it is {_shown(step)}")
-    return Parameter(place=f"{entry.file}, {entry.path}", name=name, default=default, low=low, high=high, increment=increment,
-                     step=step, options=options)
+    own = _own(kind, name)
+    return Parameter(place=f"{entry.file}, {entry.path}", name=name, kind=type(own).__name__, own=own, default=default, low=low,
+                     high=high, increment=increment, step=step, options=options)
 
 
-def _range(entry: JsonObject, name: str, increment: Increment) -> tuple[float, float]:
+def _own(kind: type[Parameters], name: str) -> ParameterValue:
+    """The default of a hyperparameter; that of ``sparse-lr`` is the one of ``lr``."""
+    values = write_parameters(kind())
+    return values[name] if name in values else values["lr"]
+
+
+def _range(entry: JsonObject, kind: type[Parameters], name: str, increment: Increment) -> tuple[float, float]:
+    if type(_own(kind, name)) not in {int, float}:
+        raise entry.error("range", f"'{name}' has no range; give its values as options")
     bounds = entry.members["range"]
     if not isinstance(bounds, list) or len(bounds) != 2 or any(type(bound) not in {int, float} for bound in bounds):
         raise entry.error("range", f"must be a list of two numbers [low, high], it is {_shown(bounds)}")
-    low, high = (_checked(entry, "range", name, bound) for bound in bounds)
-    if kind_of(name) not in {"int", "float"}:
-        raise entry.error("range", f"'{name}' has no range; give its values as options")
+    low, high = (_checked(entry, "range", kind, name, bound) for bound in bounds)
     if low > high:
         raise entry.error("range", f"its low end {_shown(low)} is above its high end {_shown(high)}")
     if increment is Increment.LOG and low <= 0:
@@ -181,28 +269,28 @@ def _range(entry: JsonObject, name: str, increment: Increment) -> tuple[float, f
     return float(low), float(high)
 
 
-def _options(entry: JsonObject, name: str) -> tuple[ParameterValue, ...]:
+def _options(entry: JsonObject, kind: type[Parameters], name: str) -> tuple[ParameterValue, ...]:
     options = entry.members["options"]
     if not isinstance(options, list) or not options:
         raise entry.error("options", f"must be a list of values, it is {_shown(options)}")
-    return tuple(_checked(entry, "options", name, option) for option in options)
+    return tuple(_checked(entry, "options", kind, name, option) for option in options)
 
 
-def _checked(entry: JsonObject, member: str, name: str, value: Any) -> Any:
+def _checked(entry: JsonObject, member: str, kind: type[Parameters], name: str, value: Any) -> Any:
     """The value as the hyperparameter's own type (64 for 64.0, 1.0 for 1)."""
     try:
-        return write_parameters(read_parameters({name: value}))[name]
+        return write_parameters(read_parameters({name: value}, kind))[name]
     except WorkFailed as error:
         raise entry.error(member, str(error)) from error
 
 
 def _tunable(parameter: Parameter) -> Tunable:
-    options, kind = parameter.options, kind_of(parameter.name)
+    options = parameter.options
     if parameter.low is None and options is None:
-        if kind != "bool":
+        if parameter.kind != "bool":
             raise WorkFailed(f"{parameter.place}: '{parameter.name}' is tuned in this job, and has neither 'range' nor 'options'")
         options = (True, False)
-    return Tunable(name=parameter.name, type=kind, default=_start(parameter), low=parameter.low, high=parameter.high,
+    return Tunable(name=parameter.name, type=parameter.kind, default=_start(parameter), low=parameter.low, high=parameter.high,
                    increment=parameter.increment, step=parameter.step, options=options)
 
 
@@ -210,7 +298,7 @@ def _start(parameter: Parameter) -> ParameterValue:
     """The value when it is not tuned, and in the first trial."""
     if parameter.default is not None:
         return parameter.default
-    own = write_parameters(Hyperparameters()).get(parameter.name, Hyperparameters().lr)
+    own = parameter.own
     if parameter.options is not None:
         return own if own in parameter.options else parameter.options[0]
     low, high = parameter.low, parameter.high
@@ -226,24 +314,8 @@ def _start(parameter: Parameter) -> ParameterValue:
         smallest = max(low, 1.0)
         middle = 2.0 ** round((math.log2(smallest) + math.log2(high)) / 2)
         middle = middle if low <= middle <= high else 2.0 ** math.floor(math.log2(high))
-    return int(middle) if kind_of(parameter.name) == "int" else middle
-
-
-def kind_of(name: str) -> str:
-    """The type of a hyperparameter as the tuner knows it: ``bool``, ``int``, ``float``, or ``list`` (fanouts)."""
-    value = write_parameters(Hyperparameters(sparse_lr=1.0))[name]
-    return type(value).__name__
+    return int(middle) if parameter.kind == "int" else middle
 
 
 def _shown(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def check_metric(evaluation: Evaluation, *, multilabel: bool) -> None:
-    """Raise WorkFailed when the metric has no meaning for nodes with several labels."""
-    if multilabel and evaluation.metric in SINGLE_LABEL_METRICS:
-        allowed = ", ".join(metric for metric in METRICS if metric not in SINGLE_LABEL_METRICS)
-        raise WorkFailed(f"{FILE_NAMES[0]}, models[0].eval_metric.metric: '{evaluation.metric}' is for one label a node, and this "
-                         f"property has several; it must be one of {allowed}")
-
-

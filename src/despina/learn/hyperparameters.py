@@ -1,37 +1,40 @@
-"""The hyperparameters of a relational graph convolutional network, and the configuration proposed for a graph. Free of torch.
+"""The hyperparameters of all models, by the names that Neptune ML gives them. Free of torch.
 
 Names and meanings: Neptune user guide, "Customizing model hyperparameter configurations in Neptune ML". Defaults are those of the
-guide where it states one.
+guide where it states one: of an R-GCN that classifies nodes. What it does not state, all of knowledge-graph embeddings among it, is
+ours; ``proposals`` says where our values come from.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, overload
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from despina.core.errors import WorkFailed
 from despina.core.job import ParameterValue
-from despina.graph.graph import Graph, Target
+from despina.core.task import Task
+from despina.graph.graph import Graph
 from despina.graph.json_object import suggestion
 
-WHOLE_GRAPH_EDGES = 4_000_000
-"""A graph of at most so many edges (both directions counted) whose training nodes fit into one batch is trained as a whole."""
+RGCN = "rgcn"
+KGE_MODELS = ("transe", "distmult", "rotate", "complex")
+"""Knowledge-graph embeddings. ``complex`` (ComplEx) is ours; the guide has the other three."""
 
-IMBALANCE = 10
-"""Labels are imbalanced when the commonest class has more than so many times the training nodes of the rarest."""
+WHOLE_GRAPH_EDGES = 4_000_000
+"""A graph of at most so many edges (both directions counted) whose training part fits into one batch is trained as a whole."""
 
 _Count = Annotated[int, Meta(ge=1)]
 _Width = Annotated[int, Meta(ge=1, le=4096)]
 _Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
+_Coefficient = Annotated[float, Meta(ge=0.0)]
 
 
 class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """How a model is built and trained. On the wire the names have hyphens: ``batch-size``."""
+    """How an R-GCN is built and trained. On the wire the names have hyphens: ``batch-size``."""
 
     batch_size: _Count = 1024
-    """Training nodes a step."""
+    """Training nodes or edges a step."""
     concat_node_embed: bool = True
     """Whether nodes with features have a learnable embedding beside them."""
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.3
@@ -41,7 +44,7 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     fanout: Annotated[tuple[_Count, ...], Meta(min_length=1)] = (10, 15, 15)
     """Neighbours sampled of each edge type, one number a layer, first layer first; the last one repeats, surplus ones are unused.
     A graph that is trained as a whole is not sampled (``WHOLE_GRAPH_EDGES``)."""
-    l2norm: Annotated[float, Meta(ge=0.0)] = 0.0
+    l2norm: _Coefficient = 0.0
     """Weight decay: its product with a weight is added to the weight's gradient."""
     layer_norm: bool = True
     low_mem: bool = True
@@ -67,83 +70,89 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return self.fanout[min(layer, len(self.fanout) - 1)]
 
 
-def read_parameters(parameters: Mapping[str, Any]) -> Hyperparameters:
-    """The hyperparameters with these wire names and values; others have their defaults.
+class LinkHyperparameters(Hyperparameters, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """How an R-GCN that predicts links is built and trained."""
+
+    neg_share: bool = True
+    """Whether the positive edges of a batch share their negative ones."""
+    num_negs: _Count = 16
+    """Negative edges for each positive one."""
+    regularization_coef: _Coefficient = 0.01
+    """Weight of the squares of the relations' vectors in the loss."""
+
+
+class EmbeddingHyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """How a knowledge-graph embedding is built and trained."""
+
+    batch_size: _Count = 1024
+    """Training edges a step."""
+    enable_early_stop: bool = True
+    gamma: Annotated[float, Meta(gt=0.0)] = 12.0
+    """The margin of the score, and the width of the first random embeddings."""
+    lr: _Rate = 0.1
+    neg_share: bool = True
+    num_epochs: _Count = 50
+    num_hidden: _Width = 256
+    """Width of the embeddings; of ``rotate`` the complex numbers in one."""
+    num_negs: _Count = 256
+    regularization_coef: _Coefficient = 1e-7
+    """Weight of the norm of the embeddings in the loss."""
+    rel_part: bool = False
+    """Accepted for compatibility. It divides the relations among the processes of one training; here a training is one process."""
+    window_for_early_stop: _Count = 3
+
+
+Parameters = Hyperparameters | EmbeddingHyperparameters
+_Kind = TypeVar("_Kind", bound=Parameters)
+
+
+def parameters_of(model: str, task: Task) -> type[Parameters]:
+    """The hyperparameters that a model has when it is trained for this task."""
+    if model in KGE_MODELS:
+        return EmbeddingHyperparameters
+    return LinkHyperparameters if task is Task.LINK_PREDICT else Hyperparameters
+
+
+def names_of(kind: type[Parameters]) -> tuple[str, ...]:
+    """The wire names of these hyperparameters, in alphabetical order."""
+    return tuple(sorted(kind.__struct_encode_fields__))
+
+
+@overload
+def read_parameters(parameters: Mapping[str, Any]) -> Hyperparameters: ...
+@overload
+def read_parameters(parameters: Mapping[str, Any], kind: type[_Kind]) -> _Kind: ...
+def read_parameters(parameters: Mapping[str, Any], kind: type[Any] = Hyperparameters) -> Any:
+    """The hyperparameters of a kind with these wire names and values; others have their defaults.
 
     Raises:
         WorkFailed: an unknown name, or a value that is of the wrong type or out of range.
     """
-    names = Hyperparameters.__struct_encode_fields__
+    names = names_of(kind)
     for name in parameters:
         if name not in names:
             raise WorkFailed(f"unknown hyperparameter '{name}'{suggestion(name, names)}; known are {', '.join(names)}")
     for name, value in parameters.items():
         try:
-            msgspec.convert({name: value}, Hyperparameters)
+            msgspec.convert({name: value}, kind)
         except msgspec.ValidationError as error:
             raise WorkFailed(f"the value {msgspec.json.encode(value).decode()} of hyperparameter '{name}' is not allowed: "
                              f"{str(error).partition(' - at ')[0].replace('`', '')}") from error
-    return msgspec.convert(dict(parameters), Hyperparameters)
+    return msgspec.convert(dict(parameters), kind)
 
 
-def write_parameters(hyperparameters: Hyperparameters) -> dict[str, ParameterValue]:
+def write_parameters(hyperparameters: Parameters) -> dict[str, ParameterValue]:
     """All hyperparameters by wire name; those that are None are left out."""
-    values = {**msgspec.to_builtins(hyperparameters), "fanout": list(hyperparameters.fanout)}
-    return {name: value for name, value in values.items() if value is not None}
+    values: dict[str, Any] = msgspec.to_builtins(hyperparameters)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None}
+
+
+def training_count(graph: Graph) -> int:
+    """Nodes or edges in the training part."""
+    return sum(int(part.train.sum()) for part in graph.target.by_type.values())
 
 
 def trains_whole(graph: Graph, batch_size: int) -> bool:
     """Whether each epoch is one step over the whole graph, rather than steps over batches with sampled neighbours."""
     edges = sum(len(csr.indices) for csr in graph.edges.values())
-    return int(graph.target.train.sum()) <= batch_size and edges <= WHOLE_GRAPH_EDGES
-
-
-def default_configuration(graph: Graph) -> dict[str, Any]:
-    """The content of ``model-hpo-configuration.json`` that suits the graph: an R-GCN for its node classification.
-
-    The tiers are those of the user guide's sample. A small graph gets batches of all its training nodes, so that an epoch is a
-    single step; it needs more epochs, higher learning rates and more patience than the guide's ranges for large graphs.
-    """
-    training = max(1, int(graph.target.train.sum()))
-    everything = max(128, 1 << (training - 1).bit_length())
-    small = everything <= 65_536 and trains_whole(graph, everything)
-    epochs = {"range": [50, 150], "default": 100} if small else {"range": [3, 30], "default": 15}
-    rate = {"range": [0.005, 0.05]} if small else {"range": [0.001, 0.01]}
-    batch = {"range": [everything // 2, everything * 2]} if small else {"range": [128, 4096]}
-    return {"models": [{
-        "model": "rgcn", "task_type": str(graph.target.task),
-        "eval_metric": {"metric": _metric(graph.target)},
-        "eval_frequency": {"type": "evaluate_every_epoch", "value": 1},
-        "1-tier-param": [
-            {"param": "num-hidden", "range": [32, 128], "type": "int", "inc_strategy": "power2", "default": 64},
-            {"param": "num-epochs", **epochs, "type": "int", "inc_strategy": "linear", "inc_val": 1},
-            {"param": "lr", **rate, "type": "float", "inc_strategy": "log", "default": 0.01},
-        ],
-        "2-tier-param": [
-            {"param": "dropout", "range": [0.0, 0.5], "type": "float", "inc_strategy": "linear", "default": 0.3},
-            {"param": "layer-norm", "type": "bool", "default": True},
-        ],
-        "3-tier-param": [
-            {"param": "batch-size", **batch, "type": "int", "inc_strategy": "power2", "default": everything if small else 1024},
-            {"param": "fanout", "type": "int", "options": [[10, 30], [15, 30], [15, 15], [10, 15, 15]], "default": [10, 15, 15]},
-            {"param": "num-layer", "range": [1, 3], "type": "int", "inc_strategy": "linear", "inc_val": 1, "default": 2},
-            {"param": "num-bases", "range": [0, 8], "type": "int", "inc_strategy": "linear", "inc_val": 2, "default": 0},
-        ],
-        "fixed-param": [
-            {"param": "concat-node-embed", "type": "bool", "default": True},
-            {"param": "use-self-loop", "type": "bool", "default": True},
-            {"param": "low-mem", "type": "bool", "default": True},
-            {"param": "l2norm", "type": "float", "default": 0.0},
-            {"param": "enable-early-stop", "type": "bool", "default": True},
-            {"param": "window-for-early-stop", "type": "int", "default": 10 if small else 3},
-        ],
-    }]}
-
-
-def _metric(target: Target) -> str:
-    """The guide's default metric: ``acc``, ``F1`` when the labels are imbalanced, ``roc_auc`` when nodes have several labels."""
-    if target.multilabel:
-        return "roc_auc"
-    counts = np.bincount(target.labels[target.train], minlength=len(target.classes))
-    counts = counts[counts > 0]
-    return "F1" if len(counts) and counts.max() > IMBALANCE * counts.min() else "acc"
+    return training_count(graph) <= batch_size and edges <= WHOLE_GRAPH_EDGES

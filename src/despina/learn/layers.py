@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from despina.graph.graph import EdgeType
 from despina.learn.adjacency import mean
 from despina.learn.batches import Block
+from despina.learn.linear import FeatureShape, MixedLinear
 
 
 class RelationalConvolution(nn.Module):
@@ -25,7 +26,7 @@ class RelationalConvolution(nn.Module):
         edge_types: All edge types, in the order of their weights.
         bases: The number B of basis matrices; 0: each :math:`W_r` has weights of its own.
         self_loop: Whether there is a :math:`W_0`.
-        edge_widths: Features of the edges, for the edge types that have any and are to use them.
+        edge_shapes: Features of the edges, for the edge types that have any and are to use them.
         edge_hidden: The width of :math:`e_{uv}`.
 
     Shapes:
@@ -33,16 +34,16 @@ class RelationalConvolution(nn.Module):
     """
 
     def __init__(self, width: int, edge_types: tuple[EdgeType, ...], *, bases: int, self_loop: bool,
-                 edge_widths: dict[EdgeType, int], edge_hidden: int) -> None:
+                 edge_shapes: dict[EdgeType, FeatureShape], edge_hidden: int) -> None:
         super().__init__()
         self._index = {edge_type: i for i, edge_type in enumerate(edge_types)}
-        self._edge_index = {edge_type: i for i, edge_type in enumerate(edge_widths)}
+        self._edge_index = {edge_type: i for i, edge_type in enumerate(edge_shapes)}
         self.matrices = nn.Parameter(torch.empty(bases or len(edge_types), width, width))
         self.coefficients = nn.Parameter(torch.empty(len(edge_types), bases)) if bases else None
         self.self_loop = nn.Parameter(torch.empty(width, width)) if self_loop else None
         self.bias = nn.Parameter(torch.zeros(width))
-        self.edge_inputs = nn.ModuleList(nn.Linear(features, edge_hidden) for features in edge_widths.values())
-        self.edge_matrices = nn.Parameter(torch.empty(len(edge_widths), edge_hidden, width)) if edge_widths else None
+        self.edge_inputs = nn.ModuleList(MixedLinear(shape.dense, shape.hot, edge_hidden) for shape in edge_shapes.values())
+        self.edge_matrices = nn.Parameter(torch.empty(len(edge_shapes), edge_hidden, width)) if edge_shapes else None
         for stack in (self.matrices, self.edge_matrices):
             for matrix in stack if stack is not None else ():
                 nn.init.xavier_uniform_(matrix)
@@ -62,7 +63,8 @@ class RelationalConvolution(nn.Module):
             message = mean(nodes[edge_type.source], adjacency) @ matrices[self._index[edge_type]]
             if self.edge_matrices is not None and edge_type in self._edge_index:
                 i = self._edge_index[edge_type]
-                hidden = torch.relu(self.edge_inputs[i](block.edge_features[edge_type]))
+                features = block.edge_features[edge_type]
+                hidden = torch.relu(self.edge_inputs[i](features.dense, features.hot))
                 message = message + mean(hidden, adjacency.of_edges()) @ self.edge_matrices[i]
             into = computed[edge_type.destination]
             computed[edge_type.destination] = into.index_add(0, adjacency.rows, message)

@@ -21,7 +21,9 @@ def classification_loss(target: Target, *, class_weight: bool) -> Loss:
         class_weight: Whether rare classes count more (``use-class-weight``), by their number among the training nodes: a class
             weighs n / (classes · its number), and with several labels a positive weighs (negatives / positives) times a negative.
     """
-    labels = target.labels[target.train]
+    nodes = target.nodes
+    assert nodes.labels is not None  # noqa: S101 - a classification has labels
+    labels = nodes.labels[nodes.train]
     if target.multilabel:
         positives = np.maximum(labels.sum(axis=0), 1)
         weights = torch.from_numpy(np.maximum(len(labels) - positives, 1) / positives).float() if class_weight else None

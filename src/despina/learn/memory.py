@@ -15,15 +15,17 @@ BYTES_PER_EDGE = 40
 def training_memory_mib(graph: Graph, hyperparameters: Hyperparameters) -> int:
     """The memory of one training, in MiB.
 
-    Counted are vectors of ``num-hidden`` 32-bit numbers: five for each node (embedding, gradient, two moments, best so far), and
-    for each layer kept for its gradient six a node and two for each edge type that a node has any edge of. A training in batches
-    keeps one layer, since only its evaluation touches all nodes.
+    Counted are vectors of ``num-hidden`` 32-bit numbers: five for each node (embedding, gradient, two moments, best so far), five
+    for each column of zeros and ones that nodes have (its weights), and for each layer kept for its gradient six a node and two for
+    each edge type that a node has any edge of. A training in batches keeps one layer, since only its evaluation touches all nodes.
+    Features are counted twice: as they are mapped from their files, and as tensors.
     """
     nodes = sum(graph.node_counts.values())
     edges = sum(len(csr.indices) for csr in graph.edges.values())
     receivers = sum(int(np.count_nonzero(np.diff(csr.indptr))) for csr in graph.edges.values())
     layers = hyperparameters.num_layer if trains_whole(graph, hyperparameters.batch_size) else 1
-    vectors = 5 * nodes + layers * (6 * nodes + 2 * receivers)
-    features = sum(matrix.nbytes for matrix in (*graph.features.values(), *graph.edge_features.values()))
+    columns = sum(features.hot.width for features in graph.features.values() if features.hot is not None)
+    vectors = 5 * (nodes + columns) + layers * (6 * nodes + 2 * receivers)
+    features = sum(part.nbytes for part in (*graph.features.values(), *graph.edge_features.values()))
     total = vectors * 4 * hyperparameters.num_hidden + BYTES_PER_EDGE * edges + 2 * features
     return PROGRAM_MIB + -(-total // 2**20)

@@ -6,22 +6,24 @@ from torch.nn import functional as F
 
 from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
+from despina.core.task import Task
 from despina.graph.graph import EdgeType, Graph
-from despina.learn.batches import Batch, features_of_edges
+from despina.learn.batches import Batch, features_of_edges, features_of_nodes
 from despina.learn.encoders import NodeEncoder
 from despina.learn.hyperparameters import Hyperparameters
 from despina.learn.layers import RelationalConvolution
+from despina.learn.linear import FeatureShape
 
 
 class GraphShape(Frozen, frozen=True, kw_only=True):
     """What a model has to know of a graph before it sees any number of it."""
 
     node_counts: dict[str, int]
-    feature_columns: dict[str, dict[str, tuple[int, int]]]
+    features: dict[str, FeatureShape]
     """Of the node types that have features."""
     edge_types: tuple[EdgeType, ...]
-    edge_widths: tuple[int, ...]
-    """Features of the edges, type by type; 0 for none."""
+    edge_features: tuple[FeatureShape | None, ...]
+    """Of the edges, type by type; None for a type without features."""
     node_type: str
     """The type whose nodes are classified."""
     property: str
@@ -30,16 +32,20 @@ class GraphShape(Frozen, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, graph: Graph) -> "GraphShape":
-        """The shape of a graph."""
-        found = [features_of_edges(graph, edge_type) for edge_type in graph.edges]
-        columns = {node_type: graph.feature_columns[node_type] for node_type in graph.features}
-        return cls(node_counts=dict(graph.node_counts), feature_columns=columns, edge_types=tuple(graph.edges),
-                   edge_widths=tuple(0 if features is None else features.shape[1] for features in found),
-                   node_type=graph.target.node_type, property=graph.target.property, classes=graph.target.classes,
-                   multilabel=graph.target.multilabel)
+        """The shape of a graph whose nodes are to be classified."""
+        nodes = {node_type: found for node_type in graph.node_ids if (found := features_of_nodes(graph, node_type))}
+        edges = [features_of_edges(graph, edge_type) for edge_type in graph.edges]
+        target = graph.target
+        return cls(node_counts=graph.node_counts, edge_types=tuple(graph.edges), node_type=target.node_type,
+                   features={node_type: FeatureShape.of(features) for node_type, features in nodes.items()},
+                   edge_features=tuple(None if features is None else FeatureShape.of(features) for features in edges),
+                   property=target.property_name, classes=target.classes, multilabel=target.multilabel)
 
     def check(self, graph: Graph) -> None:
         """Raise WorkFailed when a model of this shape cannot read the graph."""
+        if graph.target.task is not Task.NODE_CLASS:
+            raise WorkFailed(f"the model was trained for another graph: its task is {Task.NODE_CLASS}, that of the processed data "
+                             f"{graph.target.task}")
         other = GraphShape.of(graph)
         for name in self.__struct_fields__:
             mine, its = getattr(self, name), getattr(other, name)
@@ -64,14 +70,14 @@ class NodeClassifier(nn.Module):
         self._node_type = shape.node_type
         self._encoder_index = {node_type: i for i, node_type in enumerate(shape.node_counts)}
         self.encoders = nn.ModuleList(
-            NodeEncoder(count, shape.feature_columns.get(node_type, {}), width, embed=given.concat_node_embed,
+            NodeEncoder(count, shape.features.get(node_type), width, embed=given.concat_node_embed,
                         by_feature=given.per_feat_name_embed)
             for node_type, count in shape.node_counts.items())
-        widths = dict(zip(shape.edge_types, shape.edge_widths, strict=True)) if given.use_edge_features else {}
+        of_edges = zip(shape.edge_types, shape.edge_features, strict=True) if given.use_edge_features else ()
+        edge_shapes = {edge_type: features for edge_type, features in of_edges if features}
         self.convolutions = nn.ModuleList(
             RelationalConvolution(width, shape.edge_types, bases=given.num_bases, self_loop=given.use_self_loop,
-                                  edge_widths={edge_type: width for edge_type, width in widths.items() if width},
-                                  edge_hidden=given.edge_num_hidden)
+                                  edge_shapes=edge_shapes, edge_hidden=given.edge_num_hidden)
             for _ in range(given.num_layer))
         self.norms = nn.ModuleList(nn.LayerNorm(width) if given.layer_norm else nn.Identity() for _ in range(given.num_layer))
         self.classify = nn.Linear(width, len(shape.classes))

@@ -4,9 +4,11 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from despina.core.errors import WorkFailed
@@ -41,7 +43,7 @@ class Trained:
 
 
 def train(graph: Graph, hyperparameters: Hyperparameters, evaluation: Evaluation, *, on_epoch: OnEpoch, seed: int = 0) -> Trained:
-    """Train an R-GCN on the graph's training nodes and keep the model that is best on its validation nodes.
+    """Train an R-GCN to classify nodes on the graph's training nodes, and keep the model that is best on its validation nodes.
 
     The same arguments give the same model on the same machine with the same number of threads. Without validation nodes (a split
     rate may have none) the training nodes take their place.
@@ -50,8 +52,8 @@ def train(graph: Graph, hyperparameters: Hyperparameters, evaluation: Evaluation
         WorkFailed: there are no training nodes, or the loss is no number any more.
     """
     target, given = graph.target, hyperparameters
-    if not target.train.any():
-        raise WorkFailed(f"no '{target.node_type}' with a '{target.property}' is in the training part: nothing to learn from")
+    if not target.nodes.train.any():
+        raise WorkFailed(f"no '{target.node_type}' with a '{target.property_name}' is in the training part: nothing to learn from")
     torch.manual_seed(seed)
     shape = GraphShape.of(graph)
     model = NodeClassifier(shape, given)
@@ -98,9 +100,8 @@ class _WholeGraph:
     per_epoch = 1
 
     def __init__(self, graph: Graph, everything: Batch) -> None:
-        target = graph.target
-        self._step = _Step(batch=everything, rows=torch.from_numpy(np.flatnonzero(target.train)),
-                           labels=torch.from_numpy(target.labels[target.train]))
+        nodes = np.flatnonzero(graph.target.nodes.train)
+        self._step = _Step(batch=everything, rows=torch.from_numpy(nodes), labels=torch.from_numpy(_labels(graph)[nodes]))
 
     def steps(self) -> Iterator[_Step]:
         yield self._step
@@ -111,7 +112,8 @@ class _Batches:
 
     def __init__(self, graph: Graph, hyperparameters: Hyperparameters, *, seed: int) -> None:
         self._graph = graph
-        self._nodes = np.flatnonzero(graph.target.train)
+        self._nodes = np.flatnonzero(graph.target.nodes.train)
+        self._labels = _labels(graph)
         self._size = hyperparameters.batch_size
         self._edge_features = hyperparameters.use_edge_features
         self._random = np.random.default_rng(seed)
@@ -125,17 +127,17 @@ class _Batches:
             seeds = order[start:start + self._size]
             neighbourhood = self._sampler.sample(self._graph.target.node_type, seeds)
             batch = sampled(self._graph, neighbourhood, edge_features=self._edge_features)
-            yield _Step(batch=batch, rows=None, labels=torch.from_numpy(self._graph.target.labels[seeds]))
+            yield _Step(batch=batch, rows=None, labels=torch.from_numpy(self._labels[seeds]))
 
 
 class _Judge:
     """Measures the model on the validation nodes, with all their neighbours, and remembers it as it was when it was best."""
 
     def __init__(self, graph: Graph, model: NodeClassifier, everything: Batch, evaluation: Evaluation) -> None:
-        target = graph.target
-        self._nodes = np.flatnonzero(target.valid if target.valid.any() else target.train)
-        self._labels = target.labels[self._nodes]
-        self._multilabel = target.multilabel
+        parts = graph.target.nodes
+        self._nodes = np.flatnonzero(parts.valid if parts.valid.any() else parts.train)
+        self._labels = _labels(graph)[self._nodes]
+        self._multilabel = graph.target.multilabel
         self._model, self._everything, self._evaluation = model, everything, evaluation
         self._state: dict[str, Tensor] = {}
         self.value: float | None = None
@@ -158,6 +160,12 @@ class _Judge:
     def restore(self) -> None:
         """Make the model what it was when it was best."""
         self._model.load_state_dict(self._state)
+
+
+def _labels(graph: Graph) -> NDArray[Any]:
+    labels = graph.target.nodes.labels
+    assert labels is not None  # noqa: S101 - a classification has labels
+    return labels
 
 
 def _descend(model: NodeClassifier, step: _Step, loss_of: Loss, optimisers: list[Adam]) -> float:

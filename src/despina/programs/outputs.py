@@ -9,7 +9,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from despina.graph.graph import Graph
@@ -17,17 +16,14 @@ from despina.learn.checkpoint import Description
 from despina.learn.metrics import report
 from despina.learn.predictor import Predictions
 from despina.programs.instances import CPU, smallest
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+from despina.programs.json_files import write_json
 
 
 def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, description: Description) -> None:
     """Write everything that tools read of a node classification, but the model itself.
 
     Rows of ``embeddings/entity.npy`` and of ``infer_scores`` in ``predictions/result.npz`` are node indices of the target type.
+    Removed nodes have rows too, to which ``mapping.info`` does not lead.
     """
     (folder / "embeddings").mkdir()
     np.save(folder / "embeddings" / "entity.npy", predictions.embeddings, allow_pickle=False)
@@ -37,7 +33,7 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, descri
         pickle.dump(_mapping(graph, description), file, protocol=4)
     write_json(folder / "config.json", {
         "task": description.task, "model": description.model, "name": f"{description.task}-{description.model}",
-        "infer_type": "online-transductive-infer", "property": graph.target.property})
+        "infer_type": "online-transductive-infer", "property": graph.target.property_name})
     write_json(folder / "infer_instance_recommendation.json", _recommendation(graph, predictions))
 
 
@@ -47,13 +43,14 @@ def write_metrics(folder: Path, graph: Graph, predictions: Predictions, *, topk:
     Returns:
         Their contents under ``valid`` and ``test``. Without validation nodes the training nodes take their place.
     """
-    target = graph.target
-    parts = {"valid": ("eval_metrics_info.json", target.valid if target.valid.any() else target.train),
-             "test": ("test_metrics_info.json", target.test)}
+    target, nodes = graph.target, graph.target.nodes
+    assert nodes.labels is not None  # noqa: S101 - a classification has labels
+    parts = {"valid": ("eval_metrics_info.json", nodes.valid if nodes.valid.any() else nodes.train),
+             "test": ("test_metrics_info.json", nodes.test)}
     written = {}
     for part, (name, mask) in parts.items():
         if mask.any():
-            written[part] = report(predictions.probabilities[mask], target.labels[mask], target.classes, topk=topk)
+            written[part] = report(predictions.probabilities[mask], nodes.labels[mask], target.classes, topk=topk)
             write_json(folder / name, written[part])
     return written
 
@@ -63,12 +60,19 @@ def _mapping(graph: Graph, description: Description) -> dict[str, Any]:
     target = graph.target
     return {
         "model_type": description.model,
-        "node2id": {node_type: dict(zip(ids, range(len(ids)), strict=True)) for node_type, ids in graph.node_ids.items()},
+        "node2id": {node_type: _indices(graph, node_type) for node_type in graph.node_ids},
         "node2gid": {target.node_type: np.arange(graph.node_counts[target.node_type], dtype=np.int64)},
         "label_map": {target.node_type: dict(enumerate(target.classes))},
         "target_ntype": target.node_type,
-        "target_ntype_property": target.property,
+        "target_ntype_property": target.property_name,
     }
+
+
+def _indices(graph: Graph, node_type: str) -> dict[str, int]:
+    """Raw id → node index, of the nodes that are not removed: nobody is to be given a prediction for one that is no more."""
+    ids = graph.node_ids[node_type]
+    removed = set(graph.removed[node_type].tolist()) if node_type in graph.removed else set[int]()
+    return {raw: index for index, raw in enumerate(ids) if index not in removed}
 
 
 def _recommendation(graph: Graph, predictions: Predictions) -> dict[str, Any]:

@@ -20,12 +20,13 @@ def run(work: StrategyWork, context: Context) -> dict[str, Any]:
     """Read the hyperparameter file beside the processed graph. Returns a ``Strategy``.
 
     Raises:
-        WorkFailed: the file is missing or wrong.
+        WorkFailed: the file is missing or wrong, or asks for what this version cannot train.
         ArtifactError: the processed data cannot be read.
     """
     folder, graph = processed_graph(context, work.processed)
+    configuration.check_offered(graph.target.task)
     given = configuration.load(folder)
-    configuration.check_metric(given.evaluation, multilabel=graph.target.multilabel)
+    configuration.check_target(given, graph.target)
     draft = given.strategy(work.trials, memory_mib=0)
     strategy = msgspec.structs.replace(draft, memory_mib=training_memory_mib(graph, read_parameters(_largest(draft))))
     log.info("%d trials by %s tune %s; each needs about %d MiB", work.trials, strategy.metric,

@@ -24,12 +24,15 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     """Train on the graph at ``work.processed`` and put the model at ``work.output``. Returns a ``TrialResult``.
 
     Raises:
-        WorkFailed: the processed data, the hyperparameter file or a parameter is wrong, or training diverged.
+        WorkFailed: the processed data, the hyperparameter file or a parameter is wrong, or asks for what this version cannot train,
+            or training diverged.
         ArtifactError: a location cannot be read or written.
     """
     folder, graph = processed_graph(context, work.processed)
-    evaluation = configuration.load(folder).evaluation
-    configuration.check_metric(evaluation, multilabel=graph.target.multilabel)
+    configuration.check_offered(graph.target.task)
+    of_file = configuration.load(folder)
+    configuration.check_target(of_file, graph.target)
+    evaluation = of_file.evaluation
     given = read_parameters(work.parameters or {})
     log.info("training on %d nodes and %d edges: %s", sum(graph.node_counts.values()),
              sum(len(csr.indices) for csr in graph.edges.values()) // 2, write_parameters(given))

@@ -14,7 +14,7 @@ from despina.learn.hyperparameters import Hyperparameters, read_parameters, writ
 from despina.learn.models import GraphShape, NodeClassifier
 from despina.learn.predictor import predict_graph
 
-GRAPH = communities()
+GRAPH = communities(hot=True)
 GIVEN = Hyperparameters(num_hidden=8, num_bases=2, use_edge_features=True, per_feat_name_embed=True, sparse_lr=0.1)
 
 
@@ -48,7 +48,7 @@ def test_a_missing_file_is_named(saved: tuple[Path, NodeClassifier], name: str) 
 def test_a_description_of_another_version_is_refused(saved: tuple[Path, NodeClassifier]) -> None:
     folder, _ = saved
     text = (folder / "model.json").read_text(encoding="utf-8")
-    (folder / "model.json").write_text(text.replace('"version": 1', '"version": 2'), encoding="utf-8")
+    (folder / "model.json").write_text(text.replace('"version": 2', '"version": 1'), encoding="utf-8")
     with pytest.raises(WorkFailed, match=r"model\.json: not of a form that this version of Despina knows"):
         checkpoint.load(folder)
 

@@ -1,18 +1,26 @@
 """Reading model-hpo-configuration.json, and the strategy that follows from it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from tests.unit.learn.graphs import communities
+from msgspec.structs import replace
+from tests.unit.learn.graphs import communities, random_links
 
 from despina.core.errors import WorkFailed
 from despina.core.hyperparameters import Increment
-from despina.learn.configuration import Configuration, Evaluation, check_metric, load, read
-from despina.learn.hyperparameters import Hyperparameters, default_configuration, read_parameters
+from despina.core.task import Task
+from despina.graph.faults import Fault, InputFault
+from despina.learn.configuration import Configuration, Evaluation, check_target, load, read
+from despina.learn.hyperparameters import (
+    EmbeddingHyperparameters,
+    Hyperparameters,
+    LinkHyperparameters,
+    names_of,
+    parameters_of,
+    read_parameters,
+)
 
 FILE = "model-hpo-configuration.json"
 
@@ -80,8 +88,11 @@ def test_without_a_default_a_range_that_leaves_out_our_own_starts_in_its_middle(
 
 BROKEN: list[tuple[str, Any, str]] = [
     ("models", [], "models: must hold exactly one model, it holds 0"),
-    ("models.0.model", "transe", "models[0].model: 'transe' is not offered by this version of Despina; it must be rgcn"),
-    ("models.0.task_type", "node_regression", "'node_regression' is not offered by this version of Despina"),
+    ("models.0.model", "rgnc", "models[0].model: 'rgnc' is not known (did you mean 'rgcn'?); it must be one of rgcn, transe"),
+    ("models.0.model", "transe", "models[0].model: 'transe' predicts links only, and task_type is node_class; it must be rgcn"),
+    ("models.0.model", "custom", "models[0]: training the model custom for the task node_class is not offered yet"),
+    ("models.0.task_type", "node_clas", "models[0].task_type: 'node_clas' is not known (did you mean 'node_class'?)"),
+    ("models.0.task_type", "node_regression", "eval_metric.metric: 'acc' is not known; it must be one of mse"),
     ("models.0.4-tier-param", [], "models[0]: unknown key '4-tier-param' (did you mean '3-tier-param'?)"),
     ("models.0.2-tier-param", None, "2-tier-param: must be a list of objects, it is missing"),
     ("models.0.eval_metric", {"metric": "mrr"}, "eval_metric.metric: 'mrr' is not known"),
@@ -103,6 +114,9 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("models.0.1-tier-param.2.range", [0.0, 0.1], "the value 0.0 of hyperparameter 'lr' is not allowed: Expected float > 0.0"),
     ("models.0.2-tier-param.0.range", [0.0, 1.0], "the value 1.0 of hyperparameter 'dropout' is not allowed: Expected float < 1.0"),
     ("models.0.2-tier-param.0.inc_strategy", "log", "must be above 0 when inc_strategy is log"),
+    ("models.0.2-tier-param.1.range", [0, 1], "range: 'layer-norm' has no range; give its values as options"),
+    ("models.0.3-tier-param.1.range", [1, 2], "range: 'fanout' has no range; give its values as options"),
+    ("models.0.1-tier-param.0.param", "num-negs", "1-tier-param[0].param: 'num-negs' is not known"),
     ("models.0.2-tier-param.1.default", "yes", "the value \"yes\" of hyperparameter 'layer-norm' is not allowed: Expected bool"),
     ("models.0.3-tier-param.1.options", [[10, 0]], "options: the value [10,0] of hyperparameter 'fanout' is not allowed"),
 ]
@@ -147,36 +161,67 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_accuracy_has_no_meaning_for_several_labels() -> None:
-    check_metric(Evaluation(metric="acc"), multilabel=False)
-    check_metric(Evaluation(metric="roc_auc"), multilabel=True)
-    with pytest.raises(WorkFailed, match=r"'acc' is for one label a node, .* one of F1, precision, recall, roc_auc"):
-        check_metric(Evaluation(metric="acc"), multilabel=True)
+def test_the_file_has_to_fit_what_the_graph_is_to_predict() -> None:
+    given, one, several = parsed(sample()), communities().target, communities(multilabel=True).target
+    check_target(given, one)
+    check_target(replace(given, evaluation=Evaluation(metric="roc_auc")), several)
+    with pytest.raises(WorkFailed, match=r"'acc' is for one label a node or edge, .* one of F1, precision, recall, roc_auc"):
+        check_target(given, several)
+    with pytest.raises(WorkFailed, match=r"task_type: it says node_class, and the processed data is for link_predict; the task is"):
+        check_target(given, random_links().target)
 
 
-@pytest.mark.parametrize("multilabel", [False, True])
-def test_the_configuration_proposed_for_a_graph_can_be_read(multilabel: bool) -> None:
-    configuration = parsed(default_configuration(communities(multilabel=multilabel)))
-    check_metric(configuration.evaluation, multilabel=multilabel)
-    strategy = configuration.strategy(2, memory_mib=1)
-    given = read_parameters(strategy.fixed | {tunable.name: tunable.default for tunable in strategy.tunable})
-    assert given.batch_size >= 16, "a small graph's training nodes fit into one batch"
-    assert given.num_epochs == 100
+@pytest.mark.parametrize(("model", "task", "asked"), [
+    ("rgcn", "link_predict", "for the task link_predict"),
+    ("rgcn", "link_prediction", "for the task link_predict"),
+    ("rgcn", "node_regression", "for the task node_regression"),
+    ("transe", "link_predict", "the model transe for the task link_predict"),
+    ("custom", "node_class", "the model custom for the task node_class"),
+])
+def test_what_cannot_be_trained_yet_is_refused_before_anything_else_of_the_file(model: str, task: str, asked: str,
+                                                                                 tmp_path: Path) -> None:
+    content = {"models": [{"model": model, "task_type": task, "1-tier-param": [{"param": "nobody-knows-it"}]}]}
+    (tmp_path / FILE).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputFault) as raised:
+        load(tmp_path)
+    assert str(raised.value) == (f"{FILE}, models[0]: training {asked} is not offered yet by this version of Despina, while node "
+                                 "classification (node_class) with rgcn is")
+    assert raised.value.findings[0].name is Fault.NOT_OFFERED
 
 
-@pytest.mark.parametrize(("rare", "metric"), [(2, "F1"), (3, "acc")])
-def test_the_metric_proposed_for_imbalanced_labels_is_f1(rare: int, metric: str) -> None:
-    graph = communities()
-    labels = graph.target.labels.copy()
-    labels[graph.target.train] = 0
-    labels[np.flatnonzero(graph.target.train)[:rare]] = 1
-    proposed = default_configuration(replace(graph, target=replace(graph.target, labels=labels)))
-    assert proposed["models"][0]["eval_metric"] == {"metric": metric}
+def test_files_of_other_models_can_be_read_all_the_same() -> None:
+    content = {"models": [{
+        "model": "rotate", "task_type": "link_prediction", "eval_metric": {"metric": "mrr"},
+        "1-tier-param": [{"param": "gamma", "range": [1, 24], "type": "float"}], "2-tier-param": [], "3-tier-param": [],
+        "fixed-param": [{"param": "rel-part", "type": "bool", "default": True}]}]}
+    given = parsed(content)
+    strategy = given.strategy(1, memory_mib=1)
+    assert (given.model, given.task, strategy.maximize) == ("rotate", Task.LINK_PREDICT, True)
+    assert [(tunable.name, tunable.type, tunable.default) for tunable in strategy.tunable] == [("gamma", "float", 12.0)]
+    assert strategy.fixed["rel-part"] is True
+    assert "num-layer" not in strategy.fixed
+    content["models"][0]["1-tier-param"] = [{"param": "num-layer", "range": [1, 3], "type": "int"}]
+    with pytest.raises(WorkFailed, match=r"1-tier-param\[0\]\.param: 'num-layer' is not known"):
+        parsed(content)
 
 
-@pytest.mark.parametrize("name", Hyperparameters.__struct_encode_fields__)
+def test_a_lower_error_is_better() -> None:
+    content = sample()
+    content["models"][0] |= {"task_type": "node_regression", "eval_metric": {"metric": "mse"}}
+    assert parsed(content).strategy(1, memory_mib=1).maximize is False
+
+
+@pytest.mark.parametrize(("task", "names"), [
+    (Task.NODE_CLASS, Hyperparameters), (Task.EDGE_REGRESSION, Hyperparameters), (Task.LINK_PREDICT, LinkHyperparameters)])
+def test_negative_edges_are_for_link_prediction_only(task: Task, names: type[Hyperparameters]) -> None:
+    assert parameters_of("rgcn", task) is names
+    assert ("num-negs" in names_of(names)) is (task is Task.LINK_PREDICT)
+
+
+@pytest.mark.parametrize("name", sorted({*names_of(LinkHyperparameters), *names_of(EmbeddingHyperparameters)}))
 def test_names_are_those_of_the_user_guide(name: str) -> None:
     assert name in {
-        "batch-size", "concat-node-embed", "dropout", "edge-num-hidden", "enable-early-stop", "fanout", "l2norm", "layer-norm",
-        "low-mem", "lr", "num-bases", "num-epochs", "num-hidden", "num-layer", "per-feat-name-embed", "sparse-lr",
-        "use-class-weight", "use-edge-features", "use-self-loop", "window-for-early-stop"}
+        "batch-size", "concat-node-embed", "dropout", "edge-num-hidden", "enable-early-stop", "fanout", "gamma", "l2norm",
+        "layer-norm", "low-mem", "lr", "neg-share", "num-bases", "num-epochs", "num-hidden", "num-layer", "num-negs",
+        "per-feat-name-embed", "regularization-coef", "rel-part", "sparse-lr", "use-class-weight", "use-edge-features",
+        "use-self-loop", "window-for-early-stop"}

@@ -3,19 +3,21 @@
 import pytest
 import torch
 from tests.unit.learn.graphs import communities
+from tests.unit.learn.test_linear import linear_of
 
 from despina.graph.graph import EdgeType, Graph
 from despina.learn.batches import features_of_edges, whole_graph
 from despina.learn.layers import RelationalConvolution
+from despina.learn.linear import FeatureShape
 
 WIDTH = 5
 
 
 def layer_for(graph: Graph, *, bases: int, self_loop: bool, edge_features: bool) -> RelationalConvolution:
-    widths = {edge_type: features.shape[1] for edge_type in graph.edges if edge_features
+    shapes = {edge_type: FeatureShape.of(features) for edge_type in graph.edges if edge_features
               if (features := features_of_edges(graph, edge_type)) is not None}
     torch.manual_seed(3)
-    layer = RelationalConvolution(WIDTH, tuple(graph.edges), bases=bases, self_loop=self_loop, edge_widths=widths, edge_hidden=4)
+    layer = RelationalConvolution(WIDTH, tuple(graph.edges), bases=bases, self_loop=self_loop, edge_shapes=shapes, edge_hidden=4)
     torch.nn.init.normal_(layer.bias)
     return layer
 
@@ -42,7 +44,7 @@ def by_the_formula(layer: RelationalConvolution, graph: Graph, nodes: dict[str, 
                 i = with_features.index(edge_type)
                 features = features_of_edges(graph, edge_type)
                 assert features is not None
-                hidden = torch.relu(layer.edge_inputs[i](torch.from_numpy(features[csr.edge_ids[edge]])))
+                hidden = torch.relu(linear_of(layer.edge_inputs[i])(torch.from_numpy(features.to_dense()[csr.edge_ids[edge]])))
                 message = message + hidden @ layer.edge_matrices[i]
             result = result + message / (stop - start)
     return result
@@ -50,9 +52,9 @@ def by_the_formula(layer: RelationalConvolution, graph: Graph, nodes: dict[str, 
 
 @pytest.mark.parametrize("bases", [0, 2])
 @pytest.mark.parametrize("self_loop", [False, True])
-@pytest.mark.parametrize("edge_features", [False, True])
-def test_the_layer_is_its_formula(bases: int, self_loop: bool, edge_features: bool) -> None:
-    graph = communities()
+@pytest.mark.parametrize(("edge_features", "hot"), [(False, False), (True, False), (True, True)])
+def test_the_layer_is_its_formula(bases: int, self_loop: bool, edge_features: bool, hot: bool) -> None:
+    graph = communities(hot=hot)
     layer = layer_for(graph, bases=bases, self_loop=self_loop, edge_features=edge_features)
     block = whole_graph(graph, layers=2, edge_features=edge_features).blocks[0]
     nodes = {node_type: torch.randn(count, WIDTH) for node_type, count in graph.node_counts.items()}
@@ -63,7 +65,7 @@ def test_the_layer_is_its_formula(bases: int, self_loop: bool, edge_features: bo
 
 
 def test_every_weight_learns() -> None:
-    graph = communities()
+    graph = communities(hot=True)
     layer = layer_for(graph, bases=2, self_loop=True, edge_features=True)
     block = whole_graph(graph, layers=2, edge_features=True).blocks[0]
     nodes = {node_type: torch.randn(count, WIDTH) for node_type, count in graph.node_counts.items()}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.unit.learn.graphs import communities
+from tests.unit.learn.graphs import changed, communities, hot_of, labels_of
 
 from despina.core.errors import WorkFailed
-from despina.graph.graph import Graph
+from despina.graph.graph import Features, Graph
 from despina.graph.sampling import NeighbourSampler
 from despina.learn import trainer
 from despina.learn.batches import sampled
@@ -40,20 +40,21 @@ def test_it_learns_what_features_alone_do_not_tell(parameters: dict[str, Any], c
     graph = communities()
     _, probabilities = train(graph, parameters | changes)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-    assert measure("acc", probabilities[graph.target.test], graph.target.labels[graph.target.test]) >= 0.9
+    assert measure("acc", probabilities[graph.target.nodes.test], labels_of(graph)[graph.target.nodes.test]) >= 0.9
 
 
 @pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
 def test_several_labels_are_learned(parameters: dict[str, Any]) -> None:
     graph = communities(multilabel=True)
     _, probabilities = train(graph, parameters, evaluation=Evaluation(metric="F1"))
-    assert (probabilities[graph.target.test, 2] > 0.5).all(), "everybody has the third label, on top of another"
-    assert measure("F1", probabilities[graph.target.test], graph.target.labels[graph.target.test]) >= 0.9
+    assert (probabilities[graph.target.nodes.test, 2] > 0.5).all(), "everybody has the third label, on top of another"
+    assert measure("F1", probabilities[graph.target.nodes.test], labels_of(graph)[graph.target.nodes.test]) >= 0.9
 
 
 @pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
-def test_the_same_seed_gives_the_same_model_and_another_one_another(parameters: dict[str, Any]) -> None:
-    graph = communities()
+@pytest.mark.parametrize("hot", [False, True])
+def test_the_same_seed_gives_the_same_model_and_another_one_another(parameters: dict[str, Any], hot: bool) -> None:
+    graph = communities(hot=hot)
     first, again, other = (train(graph, parameters, seed=seed)[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -67,18 +68,18 @@ def test_the_model_kept_is_that_of_the_best_epoch() -> None:
     values = [value for value in epochs if value is not None]
     assert trained.value == max(values)
     assert trained.epoch == values.index(max(values)) + 1
-    assert trained.value == measure("acc", probabilities[graph.target.valid], graph.target.labels[graph.target.valid])
+    assert trained.value == measure("acc", probabilities[graph.target.nodes.valid], labels_of(graph)[graph.target.nodes.valid])
 
 
 def test_labels_of_validation_and_test_nodes_are_not_looked_at() -> None:
     graph = communities()
-    labels = graph.target.labels.copy()
-    hidden = ~graph.target.train
+    labels = labels_of(graph).copy()
+    hidden = ~graph.target.nodes.train
     labels[hidden & (labels >= 0)] = 1 - labels[hidden & (labels >= 0)]
     # With one evaluation, at the end, there is no best epoch to choose by the validation labels either.
     once = Evaluation(metric="acc", frequency="evaluate_every_pct", every=1.0)
     honest, blind = (train(one, WHOLE, evaluation=once)[1]
-                     for one in (graph, replace(graph, target=replace(graph.target, labels=labels))))
+                     for one in (graph, changed(graph, labels=labels)))
     np.testing.assert_array_equal(honest, blind)
 
 
@@ -133,28 +134,44 @@ def test_training_stops_early_when_it_is_to(changes: dict[str, Any], stops: bool
 
 def test_training_that_diverges_says_so() -> None:
     graph = communities()
-    features = {"user": np.full_like(graph.features["user"], np.nan)}
+    users = graph.features["user"]
+    features = {"user": replace(users, dense=np.full_like(users.dense, np.nan))}
     with pytest.raises(WorkFailed, match=r"diverged in epoch 1: the loss is nan\. A lower lr \(it is 0\.02\) may help"):
         train(replace(graph, features=features), WHOLE)
 
 
 def test_without_training_nodes_there_is_nothing_to_learn() -> None:
     graph = communities()
-    target = replace(graph.target, train=np.zeros_like(graph.target.train))
+    nobody = np.zeros_like(graph.target.nodes.train)
     with pytest.raises(WorkFailed, match="no 'user' with a 'side' is in the training part"):
-        train(replace(graph, target=target), WHOLE)
+        train(changed(graph, train=nobody), WHOLE)
 
 
 def test_without_validation_nodes_the_training_nodes_are_judged() -> None:
     graph = communities()
-    trained, probabilities = train(replace(graph, target=replace(graph.target, valid=np.zeros_like(graph.target.valid))), WHOLE)
-    assert trained.value == measure("acc", probabilities[graph.target.train], graph.target.labels[graph.target.train])
+    trained, probabilities = train(changed(graph, valid=np.zeros_like(graph.target.nodes.valid)), WHOLE)
+    assert trained.value == measure("acc", probabilities[graph.target.nodes.train], labels_of(graph)[graph.target.nodes.train])
 
 
-def test_a_batch_with_all_neighbours_sees_what_the_whole_graph_shows() -> None:
+@pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
+@pytest.mark.parametrize("by_feature", [False, True])
+def test_it_learns_what_only_wide_features_tell(parameters: dict[str, Any], by_feature: bool) -> None:
     graph = communities()
-    trained, _ = train(graph, WHOLE | {"use-edge-features": True, "num-epochs": 2})
-    given = read_parameters(WHOLE | {"use-edge-features": True})
+    users = Features(columns={"party": (0, 4), "noise": (4, 9)}, dense=np.zeros((80, 0), dtype=np.float32),
+                     hot=hot_of(([2 * (i >= 40) + i % 2, 4 + i % 5] for i in range(80)), 9))
+    graph = replace(graph, features={"user": users}, edges={}, edge_features={})
+    changes = {"concat-node-embed": False, "per-feat-name-embed": by_feature}
+    _, probabilities = train(graph, parameters | changes)
+    test = graph.target.nodes.test
+    assert measure("acc", probabilities[test], labels_of(graph)[test]) >= 0.9
+
+
+@pytest.mark.parametrize("by_feature", [False, True])
+def test_a_batch_with_all_neighbours_sees_what_the_whole_graph_shows(by_feature: bool) -> None:
+    graph = communities(hot=True)
+    parameters = WHOLE | {"use-edge-features": True, "num-epochs": 2, "per-feat-name-embed": by_feature}
+    trained, _ = train(graph, parameters)
+    given = read_parameters(parameters)
     seeds = np.array([30, 2, 11])
     batch = sampled(graph, NeighbourSampler(graph, (1000, 1000), seed=0).sample("user", seeds), edge_features=True)
     trained.model.eval()

@@ -12,16 +12,18 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.unit.learn.graphs import communities
+from tests.unit.learn.graphs import changed, communities, nameless, random_links
 
 from despina.artifacts import open_artifacts
 from despina.core.errors import WorkFailed
 from despina.core.hyperparameters import Strategy, TrialResult
 from despina.core.job import Progress, RunSpec, StrategyWork, TrainWork, TransformWork
+from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import Graph
-from despina.learn.hyperparameters import default_configuration
+from despina.learn.proposals import ModelType, choose_model_type, default_configuration
 from despina.programs import strategy, train, transform
 from despina.programs.context import Context
+from despina.programs.instances import training_recommendation
 
 PROCESSED, MODEL, OUTPUT = "s3://bucket/processed", "s3://bucket/model", "s3://bucket/output"
 PARAMETERS: dict[str, Any] = {"num-hidden": 8, "num-epochs": 5, "batch-size": 128}
@@ -35,9 +37,9 @@ class Place:
     bucket: Path
     context: Context
 
-    def prepare(self, graph: Graph, **changes: Any) -> None:
+    def prepare(self, graph: Graph, *, model_type: ModelType | None = None, **changes: Any) -> None:
         """Put a processed graph there; ``changes`` are members of its one model."""
-        configuration = default_configuration(graph)
+        configuration = default_configuration(graph, choose_model_type(graph, model_type))
         configuration["models"][0] |= changes
         graph.save(self.bucket / "processed" / "graph")
         (self.bucket / "processed" / "model-hpo-configuration.json").write_text(json.dumps(configuration), encoding="utf-8")
@@ -74,10 +76,11 @@ def test_a_larger_graph_and_a_wider_model_need_more_memory(place: Place) -> None
     graph = communities()
     place.prepare(graph)
     small = strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)["memory_mib"]
-    place.prepare(replace(graph, node_counts=graph.node_counts | {"page": 10**6}))
+    pages = replace(graph, node_ids={**graph.node_ids, "page": nameless(10**6)})
+    place.prepare(pages)
     large = strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)["memory_mib"]
-    narrow = [{"param": "num-hidden", "type": "int", "options": [16, 32]}]
-    place.prepare(replace(graph, node_counts=graph.node_counts | {"page": 10**6}), **{"1-tier-param": narrow})
+    narrow: Any = [{"param": "num-hidden", "type": "int", "options": [16, 32]}]
+    place.prepare(pages, model_type=None, **{"1-tier-param": narrow})
     medium = strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)["memory_mib"]
     assert small < medium < large
     assert large > 10**6 * 128 * 4 * 5 / 2**20, "five vectors of the widest trial for each node"
@@ -86,6 +89,23 @@ def test_a_larger_graph_and_a_wider_model_need_more_memory(place: Place) -> None
 def test_a_metric_that_does_not_fit_the_labels_fails_before_any_trial(place: Place) -> None:
     place.prepare(communities(multilabel=True), eval_metric={"metric": "acc"})
     with pytest.raises(WorkFailed, match="'acc' is for one label a node"):
+        strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)
+
+
+@pytest.mark.parametrize("work", [StrategyWork(processed=PROCESSED, trials=2), TRAIN], ids=["strategy", "train"])
+@pytest.mark.parametrize("model_type", ["heterogeneous", "kge"])
+def test_a_task_that_cannot_be_trained_yet_fails_before_any_trial(place: Place, work: StrategyWork | TrainWork,
+                                                                  model_type: ModelType) -> None:
+    place.prepare(random_links(), model_type=model_type)
+    with pytest.raises(InputFault, match="training for the task link_predict is not offered yet by this version of Despina, while "
+                                         r"node classification \(node_class\) with rgcn is$") as raised:
+        strategy.run(work, place.context) if isinstance(work, StrategyWork) else train.run(work, place.context)
+    assert raised.value.findings[0].name is Fault.NOT_OFFERED
+
+
+def test_a_model_that_cannot_be_trained_yet_fails_before_any_trial(place: Place) -> None:
+    place.prepare(communities(), model="distmult", task_type="link_prediction")
+    with pytest.raises(WorkFailed, match="training the model distmult for the task link_predict is not offered yet"):
         strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)
 
 
@@ -105,8 +125,9 @@ def test_a_trial_reports_its_progress_and_writes_the_model(place: Place, capsys:
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
-def test_the_artefacts_are_those_of_the_model(place: Place, multilabel: bool) -> None:
-    graph = communities(multilabel=multilabel)
+@pytest.mark.parametrize("hot", [False, True])
+def test_the_artefacts_are_those_of_the_model(place: Place, multilabel: bool, hot: bool) -> None:
+    graph = communities(multilabel=multilabel, hot=hot)
     place.prepare(graph)
     trial = msgspec.convert(train.run(TRAIN, place.context), TrialResult)
     result = transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
@@ -135,7 +156,7 @@ def test_the_artefacts_are_those_of_the_model(place: Place, multilabel: bool) ->
 
 def test_without_test_nodes_there_are_no_test_metrics(place: Place) -> None:
     graph = communities()
-    place.prepare(replace(graph, target=replace(graph.target, test=np.zeros_like(graph.target.test))))
+    place.prepare(changed(graph, test=np.zeros_like(graph.target.nodes.test)))
     train.run(TRAIN, place.context)
     result = transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
     assert "test" not in result
@@ -146,6 +167,40 @@ def test_a_parameter_that_nobody_knows_is_refused(place: Place) -> None:
     place.prepare(communities())
     with pytest.raises(WorkFailed, match=r"unknown hyperparameter 'num-hiden' \(did you mean 'num-hidden'\?\)"):
         train.run(TrainWork(processed=PROCESSED, output=MODEL, parameters={"num-hiden": 8}), place.context)
+
+
+def test_removed_nodes_have_predictions_that_no_id_leads_to(place: Place) -> None:
+    graph = replace(communities(), removed={"user": np.array([3, 79], dtype=np.int32)})
+    place.prepare(graph)
+    train.run(TRAIN, place.context)
+    assert transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)["nodes"] == 80
+    with np.load(place.bucket / "output" / "predictions" / "result.npz", allow_pickle=False) as file:
+        assert len(file["infer_scores"]) == 80
+    mapping = RestrictedUnpickler(io.BytesIO((place.bucket / "output" / "mapping.info").read_bytes())).load()
+    assert mapping["node2id"]["user"] == {f"user-{i}": i for i in range(80) if i not in {3, 79}}
+    assert len(mapping["node2id"]["item"]) == 13
+    assert len(mapping["node2gid"]["user"]) == 80
+
+
+def test_a_model_refuses_a_graph_with_another_task(place: Place) -> None:
+    place.prepare(communities())
+    train.run(TRAIN, place.context)
+    place.prepare(random_links())
+    with pytest.raises(WorkFailed, match="another graph: its task is node_class, that of the processed data link_predict"):
+        transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
+
+
+def test_the_instance_recommended_for_training_has_room_for_the_graph() -> None:
+    small = training_recommendation(communities(hot=True))
+    assert (small["instance"], small["cpu_instance"]) == ("ml.g4dn.xlarge", "ml.m5.large")
+    graph = communities(hot=True)
+    large = training_recommendation(replace(graph, node_ids={**graph.node_ids, "page": nameless(10**7)}))
+    assert large["mem_size"] > 10**7 * 2048
+    assert (large["instance"], large["cpu_instance"]) == ("ml.g4dn.2xlarge", "ml.m5.2xlarge")
+    features = sum(part.nbytes for part in (*graph.features.values(), *graph.edge_features.values()))
+    without = training_recommendation(replace(graph, features={}, edge_features={}))
+    assert small["disk_size"] - without["disk_size"] == 4 * features
+    assert small["mem_size"] - without["mem_size"] == features + 1280 * (27 + 9)
 
 
 def test_a_folder_without_a_processed_graph_is_named(place: Place) -> None:
@@ -159,7 +214,7 @@ def test_a_model_of_another_graph_is_refused(place: Place) -> None:
     place.prepare(communities())
     train.run(TRAIN, place.context)
     graph = communities()
-    place.prepare(replace(graph, target=replace(graph.target, property="party")))
+    place.prepare(replace(graph, target=replace(graph.target, property_name="party")))
     with pytest.raises(WorkFailed, match="another graph: its property is side, that of the processed data party"):
         transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
 

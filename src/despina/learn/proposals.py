@@ -1,0 +1,244 @@
+"""What data processing proposes for a graph: the type of model, and which hyperparameters are tuned in which ranges. Free of torch.
+
+Form, names and the choice of the model: Neptune user guide, "Models and model training in Amazon Neptune ML" and "Customizing model
+hyperparameter configurations in Neptune ML". Published are the tiers, ranges and defaults of its one sample, an R-GCN that
+classifies the nodes of a large graph. What depends on the size of a graph is ours, and so is all that other tasks and models have:
+
+- Knowledge-graph embeddings follow the scripts of DGL-KE, which Neptune ML builds on (github.com/awslabs/dgl-ke, ``examples``:
+  ``fb15k``, ``wn18``, ``freebase``). The learning rates are those of Adagrad, its optimiser.
+- The R-GCN that predicts links follows Schlichtkrull et al., "Modeling Relational Data with Graph Convolutional Networks", 2018:
+  Adam at 0.01, a decoder regularised by 0.01, 40 bases for graphs of a hundred relations. The paper has one negative edge for each
+  positive one; more than one is ours.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from despina.core.task import Task
+from despina.graph.faults import Fault, InputFault
+from despina.graph.graph import Graph, Target
+from despina.learn.hyperparameters import KGE_MODELS, RGCN, training_count, trains_whole
+
+ModelType = Literal["heterogeneous", "kge"]
+Configuration = dict[str, Any]
+"""The content of ``model-hpo-configuration.json``."""
+Parameter = dict[str, Any]
+"""An entry of one of its tiers."""
+
+IMBALANCE = 10
+"""Labels are imbalanced when the commonest class has more than so many times the training part of the rarest."""
+
+WHOLE_TRAINING = 65_536
+"""Up to so many training nodes or edges are proposed to be one batch."""
+
+MANY_NODES = 5_000_000
+"""Beyond these the vectors of all nodes fill the memory of an R-GCN: at 64 numbers 1.3 GB a copy, of which there are eleven."""
+
+MANY_RELATIONS = 50
+"""Beyond these the relations' own matrices are too many to be learnt well, and bases are proposed for them."""
+
+EMBEDDING_BYTES = 8 * 2**30
+"""What the embeddings of a knowledge graph may take at the widest, with their gradients and the state of the optimiser."""
+
+EMBEDDING_PASSES = 24_000_000
+"""Training edges seen in a whole training, repetitions counted: DGL-KE's 24 000 steps of 1000. By this rule FB15k has 50 epochs,
+WN18 has 170 and Freebase the least, 8; in most of DGL-KE's scripts they have 50, 145 to 290, and 8."""
+
+
+def choose_model_type(graph: Graph, asked: str | None) -> ModelType:
+    """The type of model: the one asked for, or the one that fits.
+
+    Published: links of a graph without node properties are predicted by a knowledge-graph embedding, everything else by an R-GCN. A
+    property that is not encoded (``none``, ``auto`` that found nothing) is none in this sense. Features that only edges have do not
+    count either, since a proposed R-GCN makes no use of them.
+
+    Args:
+        graph: the processed graph.
+        asked: ``modelType`` of the request; None: choose.
+
+    Raises:
+        InputFault: ``kge`` is asked for a task other than link prediction, or there is no such type.
+    """
+    task = graph.target.task
+    if asked is None:
+        return "kge" if task is Task.LINK_PREDICT and not any(part.width for part in graph.features.values()) else "heterogeneous"
+    if asked == "heterogeneous":
+        return "heterogeneous"
+    if asked != "kge":
+        raise InputFault(Fault.INVALID_CONFIGURATION, f"modelType: '{asked}' is not known; it must be one of heterogeneous, kge",
+                         value=asked)
+    if task is not Task.LINK_PREDICT:
+        raise InputFault(Fault.CONTRADICTION, f"modelType 'kge' was asked for, and the task is {task}: knowledge-graph embeddings "
+                         "predict links only; leave modelType out, or ask for 'heterogeneous'", value=asked)
+    return "kge"
+
+
+def default_configuration(graph: Graph, model_type: ModelType) -> Configuration:
+    """The content of ``model-hpo-configuration.json`` that suits the graph: ``rgcn``, or ``transe`` of a knowledge graph."""
+    return _configuration(graph, RGCN if model_type == "heterogeneous" else KGE_MODELS[0])
+
+
+def templates(graph: Graph, model_type: ModelType) -> dict[str, Configuration]:
+    """Model → the content of ``hpo-configuration-templates/<model>.json``: of all models that fit the task, the proposed one first.
+
+    Published: the folder is there if several models fit, and a template is pasted over the file to change the model. Ours: the
+    proposed model's own template is among them, so that there is a way back. Empty unless links are predicted.
+    """
+    if graph.target.task is not Task.LINK_PREDICT:
+        return {}
+    models = (RGCN, *KGE_MODELS) if model_type == "heterogeneous" else (*KGE_MODELS, RGCN)
+    return {model: _configuration(graph, model) for model in models}
+
+
+def _configuration(graph: Graph, model: str) -> Configuration:
+    return {"models": [_convolution(graph) if model == RGCN else _embedding(graph, model)]}
+
+
+def _convolution(graph: Graph) -> dict[str, Any]:
+    """An R-GCN. The tiers are those of the user guide's sample.
+
+    A small training part is one batch, so that an epoch is a single step; it needs more epochs, higher learning rates and more
+    patience than the guide's ranges for large graphs.
+    """
+    links, metric = graph.target.task is Task.LINK_PREDICT, _metric(graph.target)
+    everything = max(128, 1 << (max(1, training_count(graph)) - 1).bit_length())
+    small = everything <= WHOLE_TRAINING and trains_whole(graph, everything)
+    wide = sum(graph.node_counts.values()) <= MANY_NODES
+    of_links = _negatives(graph, low=4, high=64, default=16, regularization=(1e-4, 0.1, 0.01)) if links else []
+    return {
+        **_head(graph, RGCN, metric),
+        "1-tier-param": [
+            _powers("num-hidden", 32, 128, 64) if wide else _powers("num-hidden", 16, 64, 32),
+            _epochs(small=small, links=links),
+            _log("lr", 0.005, 0.05, 0.01) if small else _log("lr", 0.001, 0.01, 0.01)],
+        "2-tier-param": [
+            _linear("dropout", 0.0, 0.5, 0.3), _switch("layer-norm", on=True), *of_links,
+            # F1 weighs every class alike, the loss by itself every node or edge, so that a rare class hardly counts in it. A larger
+            # search may leave the weights away: they let wrong labels of a rare class count more too.
+            *([_switch("use-class-weight", on=True)] if metric == "F1" else [])],
+        "3-tier-param": [
+            _powers("batch-size", everything // 2, everything * 2, everything) if small else _powers("batch-size", 128, 4096, 1024),
+            {"param": "fanout", "type": "int", "options": [[10, 30], [15, 30], [15, 15], [10, 15, 15]], "default": [10, 15, 15]},
+            _whole("num-layer", 1, 3, 2),
+            _whole("num-bases", 0, 8, 0, 2) if len(graph.edges) // 2 <= MANY_RELATIONS else _whole("num-bases", 0, 40, 40, 10),
+            *([_switch("neg-share", on=True)] if links else [])],
+        "fixed-param": [
+            _switch("concat-node-embed", on=True), _switch("use-self-loop", on=True), _switch("low-mem", on=True),
+            {"param": "l2norm", "type": "float", "default": 0.0}, *_stopping(10 if small and not links else 3)],
+    }
+
+
+def _epochs(*, small: bool, links: bool) -> Parameter:
+    """``num-epochs`` of an R-GCN. An epoch of a large graph has many steps, one of a small graph a single step."""
+    if not small:
+        return _whole("num-epochs", 3, 30, 15)
+    return _whole("num-epochs", 100, 300, 200) if links else _whole("num-epochs", 50, 150, 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Practice:
+    """Ranges that hold the values of DGL-KE's scripts for a model, each as low end, high end and our choice."""
+
+    gamma: tuple[float, float, float]
+    lr: tuple[float, float, float]
+    regularization: tuple[float, float, float]
+    hidden: tuple[int, int, int]
+    """The scripts have 400 and 512. Our choice costs half."""
+
+
+_PRACTICE = {
+    "transe": _Practice(gamma=(6.0, 20.0, 12.0), lr=(0.005, 0.25, 0.1), regularization=(1e-9, 1e-5, 1e-9), hidden=(128, 512, 256)),
+    # Of the next two gamma is no margin. It gives the first embeddings their width, (gamma + 2) / num-hidden.
+    "distmult": _Practice(gamma=(20.0, 200.0, 143.0), lr=(0.05, 0.25, 0.08), regularization=(1e-9, 1e-5, 1e-6),
+                          hidden=(128, 512, 256)),
+    "complex": _Practice(gamma=(20.0, 200.0, 143.0), lr=(0.05, 0.25, 0.1), regularization=(1e-9, 1e-5, 2e-6),
+                         hidden=(128, 512, 256)),
+    # The width is in complex numbers, which take two numbers each.
+    "rotate": _Practice(gamma=(6.0, 20.0, 12.0), lr=(0.001, 0.1, 0.009), regularization=(1e-9, 1e-5, 1e-7), hidden=(64, 256, 128)),
+}
+
+
+def _embedding(graph: Graph, model: str) -> dict[str, Any]:
+    """A knowledge-graph embedding.
+
+    Widths are halved until all embeddings find room. Batches are DGL-KE's 1024 edges, fewer if there would be less than 16 of them
+    an epoch. Each positive edge has DGL-KE's 256 negative ones, but not more than there are nodes.
+    """
+    practice = _PRACTICE[model]
+    nodes, training = max(1, sum(graph.node_counts.values())), max(1, training_count(graph))
+    low, high, width = practice.hidden
+    numbers = 3 * nodes * (2 if model == "rotate" else 1)
+    while low > 32 and numbers * 4 * high > EMBEDDING_BYTES:
+        low, high, width = low // 2, high // 2, width // 2
+    epochs = min(max(round(EMBEDDING_PASSES / training), 8), 300)
+    batch = min(max(_power_below(training // 16), 64), 1024)
+    return {
+        **_head(graph, model, "mrr"),
+        "1-tier-param": [_powers("num-hidden", low, high, width), _whole("num-epochs", epochs // 2, epochs * 2, epochs),
+                         _log("lr", *practice.lr)],
+        "2-tier-param": [_linear("gamma", *practice.gamma),
+                         *_negatives(graph, low=16, high=256, default=256, regularization=practice.regularization)],
+        "3-tier-param": [_powers("batch-size", batch // 4, batch * 4, batch)],
+        # Negatives that a batch shares are what makes its scores one product of matrices; without them training takes far longer.
+        "fixed-param": [_switch("neg-share", on=True), *_stopping(3)],
+    }
+
+
+def _head(graph: Graph, model: str, metric: str) -> dict[str, Any]:
+    """What comes before the tiers. Ranking all validation edges is dear, so links are evaluated ten times in a training."""
+    every_tenth = {"type": "evaluate_every_pct", "value": 0.1}
+    return {"model": model, "task_type": str(graph.target.task), "eval_metric": {"metric": metric},
+            "eval_frequency": every_tenth if metric == "mrr" else {"type": "evaluate_every_epoch", "value": 1}}
+
+
+def _negatives(graph: Graph, *, low: int, high: int, default: int, regularization: tuple[float, float, float]) -> list[Parameter]:
+    """``num-negs``, of which there are not more than nodes, and ``regularization-coef``."""
+    most = _power_below(max(1, sum(graph.node_counts.values())))
+    return [_powers("num-negs", min(low, most), min(high, most), min(default, most)), _log("regularization-coef", *regularization)]
+
+
+def _stopping(window: int) -> list[Parameter]:
+    return [_switch("enable-early-stop", on=True), {"param": "window-for-early-stop", "type": "int", "default": window}]
+
+
+def _metric(target: Target) -> str:
+    """The guide's default metric: ``mrr`` of links, ``mse`` of a regression; of classes ``roc_auc`` when there may be several at a
+    time, ``F1`` when the labels are imbalanced, else ``acc``.
+    """
+    if target.task is Task.LINK_PREDICT:
+        return "mrr"
+    if target.task in {Task.NODE_REGRESSION, Task.EDGE_REGRESSION}:
+        return "mse"
+    if target.multilabel:
+        return "roc_auc"
+    labels = np.concatenate([part.labels[part.train] for part in target.by_type.values() if part.labels is not None])
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    return "F1" if len(counts) and counts.max() > IMBALANCE * counts.min() else "acc"
+
+
+def _power_below(number: int) -> int:
+    """The greatest power of two that is not above a number from 1 on; 1 for less."""
+    return 1 << (max(1, number).bit_length() - 1)
+
+
+def _powers(name: str, low: int, high: int, default: int) -> Parameter:
+    return {"param": name, "range": [low, high], "type": "int", "inc_strategy": "power2", "default": default}
+
+
+def _whole(name: str, low: int, high: int, default: int, step: int = 1) -> Parameter:
+    return {"param": name, "range": [low, high], "type": "int", "inc_strategy": "linear", "inc_val": step, "default": default}
+
+
+def _linear(name: str, low: float, high: float, default: float) -> Parameter:
+    return {"param": name, "range": [low, high], "type": "float", "inc_strategy": "linear", "default": default}
+
+
+def _log(name: str, low: float, high: float, default: float) -> Parameter:
+    return {"param": name, "range": [low, high], "type": "float", "inc_strategy": "log", "default": default}
+
+
+def _switch(name: str, *, on: bool) -> Parameter:
+    return {"param": name, "type": "bool", "default": on}
