@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from despina.core.task import Task
-from despina.graph.graph import Csr, EdgeType, Graph, Target, both_directions
+from despina.graph.features.hot import Ones
+from despina.graph.graph import Csr, EdgeType, Features, Graph, Labelled, Target, both_directions
+from despina.graph.ids import Ids
 from despina.graph.splits import random_split
 
 LIKES = EdgeType("user / a", "likes", "film")
@@ -46,34 +48,39 @@ def test_csr_keeps_every_edge_in_order_and_the_reverse_type_reverses_it(edges: l
 def test_a_saved_graph_comes_back(edges: list[tuple[int, int]], multilabel: bool, texts: list[str]) -> None:
     generator = np.random.default_rng(len(edges))
     mask = np.arange(7) % 3
+    hot = Ones(rows=generator.integers(0, 5, 9), columns=generator.integers(0, 9, 9)).to_hot(rows=5, width=9)
     graph = Graph(
-        node_counts=COUNTS, node_ids={"user / a": texts, "film": list("abcde")},
-        features={"film": generator.random((5, 3), dtype=np.float32)},
-        feature_columns={"film": {"length": (0, 1), "genre": (1, 3)}},
+        node_ids={"user / a": Ids.of(texts), "film": Ids.of("abcde")},
+        features={"film": Features(columns={"length": (0, 1), "genre": (1, 3), "words": (3, 12)},
+                                   dense=generator.random((5, 3), dtype=np.float32), hot=hot)},
         edges=both_directions(LIKES, *arrays(edges), COUNTS),
-        edge_features={LIKES: generator.random((len(edges), 2), dtype=np.float32)},
+        edge_features={LIKES: Features(columns={"stars": (0, 2)}, dense=generator.random((len(edges), 2), dtype=np.float32))},
         raw_features={"user / a": {"note": texts}},
-        target=Target(node_type="user / a", property="group", task=Task.NODE_CLASS, classes=("x", "y"), multilabel=multilabel,
-                      labels=np.zeros((7, 2), dtype=np.float32) if multilabel else np.arange(7) % 2 - 1,
-                      train=mask == 0, valid=mask == 1, test=mask == 2))
+        removed={"film": np.array([1, 4], dtype=np.int32)},
+        target=Target(property_name="group", task=Task.NODE_CLASS, classes=("x", "y"), multilabel=multilabel, by_type={
+            "user / a": Labelled(labels=np.zeros((7, 2), dtype=np.float32) if multilabel else np.arange(7) % 2 - 1,
+                                 train=mask == 0, valid=mask == 1, test=mask == 2)}))
     with tempfile.TemporaryDirectory() as folder:
         graph.save(Path(folder) / "graph")
         again = Graph.load(Path(folder) / "graph")
-        assert (again.node_counts, again.node_ids, again.feature_columns, again.raw_features) == (
-            graph.node_counts, graph.node_ids, graph.feature_columns, graph.raw_features)
+        assert (again.node_counts, again.node_ids, again.raw_features) == (graph.node_counts, graph.node_ids, graph.raw_features)
+        assert again.index_by_id("film") == {"a": 0, "c": 2, "d": 3}
         assert list(again.edges) == list(graph.edges)
         for edge_type, csr in graph.edges.items():
             assert Counter(walk(again.edges[edge_type])) == Counter(walk(csr))
             assert again.edges[edge_type].indices.dtype == np.int32
-        assert np.array_equal(again.features["film"], graph.features["film"])
-        assert np.array_equal(again.edge_features[LIKES], graph.edge_features[LIKES])
+        for ours, theirs in ((graph.features["film"], again.features["film"]),
+                             (graph.edge_features[LIKES], again.edge_features[LIKES])):
+            assert ours.columns == theirs.columns
+            assert np.array_equal(ours.to_dense(), theirs.to_dense())
         assert (again.target.node_type, again.target.classes, again.target.multilabel) == ("user / a", ("x", "y"), multilabel)
         for name in ("labels", "train", "valid", "test"):
-            ours, theirs = getattr(graph.target, name), getattr(again.target, name)
-            assert ours.dtype == theirs.dtype
-            assert np.array_equal(ours, theirs)
-        again.features["film"][:] = -1
-        assert np.array_equal(Graph.load(Path(folder) / "graph").features["film"], graph.features["film"]), "the file is untouched"
+            mine, its = getattr(graph.target.nodes, name), getattr(again.target.nodes, name)
+            assert mine.dtype == its.dtype
+            assert np.array_equal(mine, its)
+        again.features["film"].dense[:] = -1
+        untouched = Graph.load(Path(folder) / "graph").features["film"]
+        assert np.array_equal(untouched.dense, graph.features["film"].dense)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200).filter(any), st.integers(1, 10), st.integers(0, 10), st.integers(0, 10),

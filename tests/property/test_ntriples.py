@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from despina.core.errors import WorkFailed
+from despina.graph.faults import InputFault
 from despina.graph.ntriples import read_triples
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
@@ -20,7 +20,7 @@ def read(content: bytes) -> list[tuple[str, str, str, bool]]:
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
-        return read_triples("f.nt", Path(file.name)).rows()
+        return read_triples({"f.nt": Path(file.name)}).rows()
 
 
 @given(TEXT, st.lists(st.sampled_from("anuU"), min_size=1))
@@ -51,5 +51,5 @@ def test_a_file_is_triples_or_a_fault(parts: list[str]) -> None:
 def outcome(content: bytes) -> str:
     try:
         return " ".join(read(content)[0][:3])
-    except WorkFailed as fault:
+    except InputFault as fault:
         return str(fault)

@@ -269,9 +269,6 @@ def test_an_operation_that_is_not_offered_yet(server: Server, method: str, targe
 
 def test_parts_of_an_operation_that_are_not_offered_yet(trained: Server, export: Path) -> None:
     requests = [
-        ("/ml/dataprocessing", processing(modelType="kge"), "kge"),
-        ("/ml/dataprocessing", processing(previousDataProcessingJobId="dp", inputDataS3Location=f"file://{export}"),
-         "previousDataProcessingJobId"),
         ("/ml/modeltraining", training(modelName="transe"), "transe"),
         ("/ml/modeltraining", training(previousModelTrainingJobId="tr"), "previousModelTrainingJobId"),
         ("/ml/modeltraining", training(customModelTrainingParameters={"sourceS3DirectoryPath": "s3://test/code"}), "custom"),

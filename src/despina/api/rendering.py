@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from despina.api.scope import Scope, origin
-from despina.core.job import Job, Run, Status, Step, StepName, TrainWork
+from despina.core.job import Job, Run, RunKind, Status, Step, StepName, TrainWork
 from despina.core.names import Cluster
 from despina.core.ports import Page
 from despina.core.requests import GetJob, ListJobs, StartDataProcessing, StartModelTraining
@@ -122,8 +122,10 @@ def _details(job: Job) -> Document:
 
 
 def _run(run: Run) -> Document:
-    work = run.spec.work
-    said = run.progress
+    work, said = run.spec.work, run.progress
+    # What a run of data processing has found out beside its graph is there for all to see; other results are for programs.
+    result = dict(run.result or {}) if run.kind is RunKind.PROCESS else {}
+    estimate, warnings = result.pop("estimate", None), result.pop("warnings", None)
     return _present({
         "id": run.id,
         "kind": run.kind,
@@ -132,11 +134,15 @@ def _run(run: Run) -> Document:
         "attempt": run.attempt,
         "state": run.state,
         "progress": _present({"at": said.at, "step": said.step, "of": said.of, "unit": said.unit, "metric": said.metric,
-                              "value": said.value, "best": said.best}) if said else None,
+                              "value": said.value, "best": said.best,
+                              "estimate": said.estimate if estimate is None else None}) if said else None,
         "startedAt": run.started_at,
         "finishedAt": run.finished_at,
         "parameters": work.parameters if isinstance(work, TrainWork) else None,
         "objective": run.result.get("objective") if run.result else None,
+        "estimate": estimate,
+        "warnings": warnings or None,
+        "result": result or None,
         "failureReason": run.failure_reason,
     })
 

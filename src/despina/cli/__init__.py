@@ -1,4 +1,4 @@
-"""The command line: ``despina serve | reconcile | demo | jobs …``. The job verbs speak the HTTP API, nothing else."""
+"""The command line: ``despina serve | reconcile | demo | plan | jobs …``. The job verbs speak the HTTP API, nothing else."""
 
 import argparse
 import os
@@ -57,6 +57,17 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--export", metavar="DIR", help="the export to use (examples/air-routes)")
     demo.set_defaults(perform=_demo)
 
+    plan = commands.add_parser("plan", help="what an export holds, and the memory, disk and time it will take",
+                               description="Look at the sizes and first rows of an export's files, without a server: what it "
+                                           "holds, what processing and training take here, and what they would be refused for.")
+    plan.add_argument("export", metavar="EXPORT", help="its folder, or its s3:// or file:// location")
+    plan.add_argument("--config-file-name", metavar="NAME", default="training-data-configuration.json",
+                      help="its configuration (training-data-configuration.json)")
+    plan.add_argument("--model-type", choices=("heterogeneous", "kge"), help="what will be trained (what suits the export)")
+    plan.add_argument("--data-dir", metavar="DIR", help="where jobs would be kept (./despina-data)")
+    plan.add_argument("--json", action="store_true", help="print everything as JSON")
+    plan.set_defaults(perform=_plan)
+
     jobs.add_commands(commands.add_parser("jobs", help="start, list, show and cancel jobs over the API",
                                           description="Start, list, show, follow and cancel jobs over the HTTP API."))
     return parser
@@ -83,3 +94,9 @@ def _demo(options: argparse.Namespace) -> int:
 
     return demo.run(export=Path(options.export) if options.export else None,
                     data_dir=Path(options.data_dir) if options.data_dir else None)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from despina.cli import plan
+
+    return plan.run(options)

@@ -158,6 +158,8 @@ def _show(options: argparse.Namespace) -> int:
     runs = sorted(details["runs"], key=lambda run: run.get("startedAt") or run["number"] + 2**60)
     tuned, fixed = _parameters(runs)
     facts += [("parameters", fixed), *(("note", note) for note in details["notes"])]
+    facts += [("estimate", _estimate(run)) for run in runs]
+    facts += [("warning", warning) for run in runs for warning in run.get("warnings", [])]
     width = max(len(name) for name, _ in facts)
     print("\n".join(f"{name.ljust(width)}  {value}" for name, value in facts if value))
     print()
@@ -174,6 +176,16 @@ def _parameters(runs: list[dict[str, Any]]) -> tuple[list[str], str]:
     names = list(given[0]) if given else []
     tuned = [name for name in names if any(parameters.get(name) != given[0][name] for parameters in given)]
     return tuned, " ".join(f"{name}={given[0][name]}" for name in names if name not in tuned)
+
+
+def _estimate(run: dict[str, Any]) -> str | None:
+    """What a run of data processing was expected to take, in a few words."""
+    said = run.get("estimate") or run.get("progress", {}).get("estimate")
+    if not said:
+        return None
+    processing, training = (tables.duration(said[name] * 60_000) for name in ("processingMinutes", "trainingMinutes"))
+    return (f"{said['nodes']:,} nodes, {said['edges']:,} edges, {said['peakMemoryBytes'] / 2**30:.1f} GiB of memory, {processing}; "
+            f"training {training} a trial")
 
 
 def _run_took(run: dict[str, Any]) -> int | None:

@@ -47,19 +47,24 @@ class Jobs:
             IdTaken, TooManyRequests: see ``JobStore.create``.
             BaseJobMissing, BaseJobNotCompleted: a job that this one builds on.
             InvalidLocation: there is nothing at the input location.
-            NotOffered: incremental processing and training, and custom models.
+            NotOffered: incremental training, and custom models.
         """
+        previous = None
         if isinstance(request, StartDataProcessing):
-            self._refuse_increment("previousDataProcessingJobId", JobKind.DATA_PROCESSING, request.previous_data_processing_job_id)
+            if request.previous_data_processing_job_id is not None:
+                previous = self._output(JobKind.DATA_PROCESSING, request.previous_data_processing_job_id)
             source, size = request.input_data_s3_location.rstrip("/"), self._size(request.input_data_s3_location)
         else:
             if request.custom_model_training_parameters is not None:
                 raise NotOffered("Custom models (customModelTrainingParameters) are not offered yet by this version of Despina.")
-            base = self._completed(JobKind.DATA_PROCESSING, request.data_processing_job_id)
-            self._refuse_increment("previousModelTrainingJobId", JobKind.MODEL_TRAINING, request.previous_model_training_job_id)
-            source, size = plans.step(base, StepName.PROCESSING).output_location or "", 0
+            source, size = self._output(JobKind.DATA_PROCESSING, request.data_processing_job_id), 0
+            if request.previous_model_training_job_id is not None:
+                self._output(JobKind.MODEL_TRAINING, request.previous_model_training_job_id)
+                raise NotOffered("Building on an earlier job (previousModelTrainingJobId) is not offered yet by this version of "
+                                 "Despina.")
         now = self._clock.now()
-        job = plans.new_job(request, job_id=request.id or str(uuid.uuid4()), now=now, source=source, memory_mib=memory_mib(size))
+        job = plans.new_job(request, job_id=request.id or str(uuid.uuid4()), now=now, source=source, memory_mib=memory_mib(size),
+                            previous=previous)
         job = self._store.create(replace(job, notes=recorded.notes(request)), invocation=invocation,
                                  max_active=self._max_active_jobs)
         self._hints.wake(job.kind, job.id)
@@ -118,19 +123,15 @@ class Jobs:
         """Raise if the store cannot be read."""
         self._store.next_due()
 
-    def _completed(self, kind: JobKind, job_id: str) -> Job:
+    def _output(self, kind: JobKind, job_id: str) -> str:
+        """The output location of a job that another one builds on."""
         missing, unfinished = _BASE_TEXTS[kind]
         base = self._store.get(kind, job_id)
         if base is None:
             raise BaseJobMissing(missing)
         if base.status is not Status.COMPLETED:
             raise BaseJobNotCompleted(unfinished)
-        return base
-
-    def _refuse_increment(self, member: str, kind: JobKind, job_id: str | None) -> None:
-        if job_id is not None:
-            self._completed(kind, job_id)
-            raise NotOffered(f"Building on an earlier job ({member}) is not offered yet by this version of Despina.")
+        return plans.step(base, StepName.PROCESSING).output_location or ""
 
     def _size(self, url: str) -> int:
         """Bytes at the input location, which must hold something."""

@@ -79,6 +79,8 @@ class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
     output: str
     config_file_name: str
     model_type: str | None = None
+    previous: str | None = None
+    """The output of the data-processing job that this one builds on (``previousDataProcessingJobId``)."""
 
 
 class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
@@ -134,6 +136,8 @@ class Progress(Frozen, frozen=True, kw_only=True):
     value: float | None = None
     best: float | None = None
     """The best ``value`` so far."""
+    estimate: dict[str, Any] | None = None
+    """What the work was expected to take, once that is known: ``despina.graph.estimate.Estimate`` as JSON, kept short."""
 
 
 class Observation(Frozen, frozen=True, kw_only=True):

@@ -39,7 +39,8 @@ LIGHT_MEMORY_MIB = 256
 """What a run that only reads and writes small JSON files needs."""
 
 
-def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, now: int, source: str, memory_mib: int) -> Job:
+def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, now: int, source: str, memory_mib: int,
+            previous: str | None = None) -> Job:
     """A job as it is recorded first: its first step with its first run, which is not submitted yet.
 
     Args:
@@ -48,6 +49,7 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         now: The time of creation, ms.
         source: The job's input location.
         memory_mib: The memory that reading the input is expected to need.
+        previous: The output of the job of the same kind that this one builds on.
     """
     salt = f"{job_id} {now}"
     if isinstance(request, StartDataProcessing):
@@ -55,7 +57,7 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         name = names.processing_job(job_id, now, salt)
         prefix = Location.parse(request.processed_data_s3_location) / name
         work: Work = ProcessWork(input=source, output=str(prefix / output), config_file_name=request.config_file_name,
-                                 model_type=request.model_type)
+                                 model_type=request.model_type, previous=previous)
         run_kind, memory = RunKind.PROCESS, memory_mib
     else:
         kind, output = JobKind.MODEL_TRAINING, TRAINED

@@ -109,10 +109,8 @@ def file_name(name: str, value: str) -> None:
 
 
 def model_type(name: str, value: str) -> None:
-    """``heterogeneous`` or ``kge``; the latter is not offered yet."""
+    """``heterogeneous`` or ``kge``."""
     OneOf(words=("heterogeneous", "kge"))(name, value)
-    if value == "kge":
-        raise NotOffered("Knowledge-graph embeddings (modelType 'kge') are not offered yet by this version of Despina.")
 
 
 def model_name(name: str, value: str) -> None:

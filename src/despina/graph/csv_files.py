@@ -4,22 +4,24 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader, TextIOWrapper
+from io import BufferedReader, BytesIO, StringIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from despina.core.errors import WorkFailed
-from despina.graph.short_rows import first_short_row
+from despina.graph.csv_rows import EndlessRow, first_short_row, has_long_row, whole_rows
+from despina.graph.faults import Fault, InputFault
 
 if TYPE_CHECKING:
     from _csv import Reader  # what csv.reader returns has no public name
 
+CHUNK = 16 * 2**20
+"""Bytes that are parsed at a time."""
 MAX_CELL = 2**31 - 1
 """Characters; Python's reader, which looks for the line of a fault, would refuse long texts."""
 _GZIP = b"\x1f\x8b"
@@ -39,48 +41,81 @@ class CsvFile:
         """The names of the columns.
 
         Raises:
-            WorkFailed: the file is empty, cannot be read, or its first line is not CSV.
+            InputFault: the file is empty, cannot be read, or its first line is not CSV.
         """
         try:
             with self._text(errors="strict") as text:
                 names = next(self._reader(text))
         except StopIteration:
-            raise WorkFailed(f"{self.name}: the file is empty; its first line must name the columns") from None
+            raise self._malformed("the file is empty; its first line must name the columns") from None
         except (csv.Error, UnicodeDecodeError) as error:
             raise self._fault(str(error)) from error
         if not names:
-            raise WorkFailed(f"{self.name}, line 1: the line is empty; the first line must name the columns")
+            raise self._malformed("the line is empty; the first line must name the columns", line=1)
         if any("\0" in name for name in names):
             raise self._fault("a column name contains a NUL byte")
         return names
 
-    def read(self, columns: Mapping[str, int]) -> pl.DataFrame:
-        """The text of some columns, given as the name each is to have and its position. Missing cells are null.
+    def batches(self, columns: Mapping[str, int]) -> Iterator[pl.DataFrame]:
+        """The text of some columns, given as the name each is to have and its position, some rows at a time.
+
+        Empty lines are rows without any content, and missing cells are null.
 
         Raises:
-            WorkFailed: the file is not CSV in UTF-8, or a row has more or fewer cells than the header.
+            InputFault: the file is not CSV in UTF-8, or a row has more or fewer cells than the header.
         """
-        try:
-            # All columns are read, for only then a row with too many cells is refused.
-            frame = pl.read_csv(self.path, separator=self.separator, infer_schema=False, raise_if_empty=False, glob=False)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise self._fault(str(error)) from error
-        if frame.width != len(self.header()):
-            raise self._fault("its header is not that of its rows")
-        if frame.width > 1 and frame.to_series(-1).null_count():  # a short row has nothing in the last column
-            with self._bytes() as content:
-                short = first_short_row(content, self.separator, frame.width)
-            if short:
-                raise WorkFailed(self._wrong_count(*short, frame.width))
-        return pl.DataFrame({name: frame.to_series(position) for name, position in columns.items()})
+        header = self.header()
+        with self._bytes() as content:
+            rows = whole_rows(content, chunk=CHUNK)
+            try:
+                if list(self._reader(StringIO(next(rows).decode("utf-8-sig"), newline=""))) != [header]:
+                    raise self._fault("its header is not that of its rows")
+                for text in rows:
+                    frame = self._parse(text, header, columns)
+                    yield pl.DataFrame({name: frame[str(position)] for name, position in columns.items()})
+            except EndlessRow as error:
+                raise self._fault(str(error)) from error
 
-    def place(self, row: int) -> str:
-        """``, line 17``: where a data row, from 0, begins; quoted cells may span lines."""
+    def _parse(self, text: bytes, header: Sequence[str], columns: Mapping[str, int]) -> pl.DataFrame:
+        """These rows, columns named by their positions. Raises InputFault if one has not as many cells as the header."""
+        if not text.isascii() and not _is_utf_8(text):
+            raise self._fault("it is not UTF-8")
+        if b"\0" in text:
+            raise self._fault("there is a NUL byte")
+        width = len(header)
+        wanted = sorted({*columns.values(), width - 1})  # a short row has nothing in the last column
+        frame = self._read(text, width, wanted) if len(wanted) < width else None
+        if frame is None or frame.to_series(-1).null_count():
+            # Only when all columns are read, long rows are refused; then short ones can be told by the sum of all cells.
+            frame = self._read(text, width, None)
+            if width > 1 and frame.to_series(-1).null_count() and first_short_row(BytesIO(text), self.separator, width):
+                raise self._fault("a row has too few cells")
+        elif has_long_row(text, self.separator, width, frame.height):
+            raise self._fault("a row has too many cells")
+        return frame
+
+    def _read(self, text: bytes, width: int, positions: list[int] | None) -> pl.DataFrame:
+        try:
+            return pl.read_csv(text, has_header=False, schema={str(position): pl.String for position in range(width)},
+                               columns=positions, separator=self.separator, infer_schema=False, raise_if_empty=False)
+        except pl.exceptions.PolarsError as error:
+            raise self._fault(str(error)) from error
+
+    def places(self, rows: Sequence[int]) -> list[int]:
+        """The lines on which data rows, given from 0 in rising order, begin; quoted cells may span lines."""
+        lines = []
         with self._text(errors="replace") as text:
             reader = self._reader(text, strict=False)
-            for _ in islice(reader, row + 1):  # the header and the rows before it
-                pass
-            return f", line {reader.line_num + 1}"
+            read = -1  # the header
+            for row in rows:
+                for _ in islice(reader, row - read):
+                    pass
+                read = row
+                lines.append(reader.line_num + 1)
+        return lines
+
+    unit = "line"
+    """What ``places`` counts."""
 
     @property
     def header_place(self) -> str:
@@ -103,38 +138,42 @@ class CsvFile:
                 with gzip.open(file) as content:
                     yield content
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise WorkFailed(f"{self.name}: the gzip file is damaged or cut off ({error}); write it again") from error
+            raise self._malformed(f"the gzip file is damaged or cut off ({error}); write it again") from error
         except OSError as error:
-            raise WorkFailed(f"{self.name}: the file cannot be read: {error.strerror}") from error
+            raise InputFault(Fault.UNREADABLE_FILE, f"{self.name}: the file cannot be read: {error.strerror}",
+                             file=self.name) from error
 
     @contextmanager
     def _text(self, errors: str) -> Iterator[TextIOWrapper]:
         with self._bytes() as content, TextIOWrapper(content, encoding="utf-8-sig", errors=errors, newline="") as text:
             yield text
 
-    def _fault(self, reason: str) -> WorkFailed:
-        """What is wrong with a file that the fast reader refused; the reader's own reason if that cannot be found out."""
-        return WorkFailed(self._encoding_fault() or self._structure_fault()
-                          or f"{self.name}: this is not a CSV file: {reason[:200]}")
+    def _malformed(self, message: str, *, line: int | None = None) -> InputFault:
+        place = self.name if line is None else f"{self.name}, line {line}"
+        return InputFault(Fault.MALFORMED_FILE, f"{place}: {message}", file=self.name, line=line)
 
-    def _encoding_fault(self) -> str | None:
+    def _fault(self, reason: str) -> InputFault:
+        """What is wrong with a file that the fast reader refused; the reader's own reason if that cannot be found out."""
+        return self._encoding_fault() or self._structure_fault() or self._malformed(f"this is not a CSV file: {reason[:200]}")
+
+    def _encoding_fault(self) -> InputFault | None:
         with self._bytes() as content:
             for number, raw in enumerate(content, 1):
                 if number == 1 and raw.startswith(_UTF_16):
-                    return f"{self.name}, line 1: the file is in UTF-16; save it in UTF-8"
+                    return self._malformed("the file is in UTF-16; save it in UTF-8", line=1)
                 if number == 1 and raw.startswith(b"PAR1"):
-                    return f"{self.name}, line 1: this looks like a Parquet file; the name of one must end in .parquet"
+                    return self._malformed("this looks like a Parquet file; the name of one must end in .parquet", line=1)
                 if b"\0" in raw:
-                    return (f"{self.name}, line {number}: there is a NUL byte, as in UTF-16 or binary data; save the file as text "
-                            "in UTF-8")
+                    return self._malformed("there is a NUL byte, as in UTF-16 or binary data; save the file as text in UTF-8",
+                                           line=number)
                 try:
                     raw.decode()
                 except UnicodeDecodeError as error:
-                    return (f"{self.name}, line {number}: the byte {raw[error.start]:#04x} is not UTF-8; "
-                            "save the file in that encoding")
+                    return self._malformed(f"the byte {raw[error.start]:#04x} is not UTF-8; save the file in that encoding",
+                                           line=number)
         return None
 
-    def _structure_fault(self) -> str | None:
+    def _structure_fault(self) -> InputFault | None:
         row: list[str] = []
         line, width = 1, 0
         quoted = re.compile(rf'(^|{re.escape(self.separator)})"(?:[^"]|"")*"(?=[{re.escape(self.separator)}\r\n]|$)')
@@ -146,22 +185,30 @@ class CsvFile:
                     if cells and len(cells) != width:
                         return self._wrong_count(line, len(cells), width)
                     if '"' in quoted.sub(r"\1", "".join(row)):
-                        return f"{self.name}, line {line}: {_QUOTES}"
+                        return self._malformed(_QUOTES, line=line)
                     if row[-1].endswith("\r"):
-                        return f"{self.name}, line {line}: the line ends in a carriage return alone; end lines in a line feed"
+                        return self._malformed("the line ends in a carriage return alone; end lines in a line feed", line=line)
                     row.clear()
                     line = reader.line_num + 1
         except csv.Error as error:
-            return f"{self.name}, line {line}: {error}; {_QUOTES}"
+            return self._malformed(f"{error}; {_QUOTES}", line=line)
         return None
 
-    def _wrong_count(self, line: int, cells: int, width: int) -> str:
+    def _wrong_count(self, line: int, cells: int, width: int) -> InputFault:
         advice = (f"a cell that contains '{self.separator}' must be in double quotes" if cells > width
                   else f"write a '{self.separator}' for each cell without a value too")
-        return f"{self.name}, line {line}: it has {cells} cell{'s' * (cells > 1)}, but the header has {width}; {advice}"
+        return self._malformed(f"it has {cells} cell{'s' * (cells > 1)}, but the header has {width}; {advice}", line=line)
 
 
 _QUOTES = "a cell that contains a double quote must itself be in double quotes, with the one inside written twice"
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _remembering(lines: Iterator[str], seen: list[str]) -> Iterator[str]:

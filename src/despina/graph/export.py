@@ -1,51 +1,33 @@
-"""Reading an export folder into a Graph.
-
-One table of text at a time: node files give every type its ids, edge files are turned into pairs of node indices as soon as they
-are read, and only the columns of features are kept until all rows of their type are there to be encoded.
-"""
+"""An export becomes a graph: its files are read, features and labels encoded, edges grouped in both directions."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from despina.core.errors import WorkFailed
-from despina.core.frozen import Frozen
-from despina.graph.features import Encoding
+from despina.graph.continuation import Earlier
+from despina.graph.encodings import EdgeEncodings, Encodings, TypeEncodings
+from despina.graph.faults import Findings
 from despina.graph.features.options import Feature
-from despina.graph.graph import Csr, EdgeType, Graph, both_directions
-from despina.graph.labels import read_target
-from despina.graph.matrix import EncodedFeatures, encode
-from despina.graph.schema import EdgeFile, ExportConfiguration, NodeFile
-from despina.graph.tables import Column, Table, find_file
+from despina.graph.graph import Csr, EdgeType, Features, Graph, Hot, both_directions
+from despina.graph.labels import Labelling, read_target
+from despina.graph.leaks import find_leaks
+from despina.graph.matrix import EncodedFeatures, apply, encode
+from despina.graph.node_index import NodeIndex
+from despina.graph.reading import EdgeTable, NodeTable, read_edges, read_nodes
+from despina.graph.schema import ExportConfiguration
+from despina.graph.split_files import EdgeMembers, NodeMembers
+from despina.graph.tables import Table
 
 log = logging.getLogger(__name__)
 
-TypeName = TypeVar("TypeName", str, EdgeType)
 FileRead = Callable[[int, int], None]
 """Called after each file with the number of files read and of all files."""
-
-
-class EdgeEncodings(Frozen, frozen=True, kw_only=True):
-    """The encodings of one edge type's features."""
-
-    type: EdgeType
-    columns: dict[str, tuple[int, int]]
-    """Feature name → its columns ``[start, stop)`` of the type's matrix."""
-    features: dict[str, Encoding]
-
-
-class Encodings(Frozen, frozen=True, kw_only=True):
-    """All encodings of a graph: what later data have to be encoded with."""
-
-    nodes: dict[str, dict[str, Encoding]]
-    edges: tuple[EdgeEncodings, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +36,28 @@ class Export:
 
     graph: Graph
     encodings: Encodings
-    rows: int
-    """Rows of all node and edge files."""
+    rows: dict[str | EdgeType, int]
+    """Rows of the files of each type; rows without any content count not."""
+    dropped_rows: int
+    """Rows without any content."""
+    added: int
+    """Nodes that the graph which this one continues has not; all nodes if there is none."""
+    warnings: tuple[str, ...]
 
 
-def read_export(folder: Path, configuration: ExportConfiguration, file_read: FileRead) -> Export:
+def read_export(folder: Path, configuration: ExportConfiguration, file_read: FileRead, earlier: Earlier | None = None) -> Export:
     """Read the files that the configuration names.
 
+    Args:
+        folder: the export.
+        configuration: what is in it.
+        file_read: is told of the progress.
+        earlier: the graph that this one continues: its nodes keep their indices, its classes their ids, and features are encoded as
+            they were there.
+
     Raises:
-        WorkFailed: a file or column is missing, an id is missing, unknown or there twice, or a cell cannot be read as its feature's
-            type; the text names file, line, column and value.
+        InputFault: a file or column is missing, an id is missing, unknown or there twice, a cell cannot be read as its feature's
+            type, or the export does not fit ``earlier``; the findings name file, line, column and value.
     """
     done = count(1)
     files = len(configuration.nodes) + len(configuration.edges)
@@ -71,140 +65,139 @@ def read_export(folder: Path, configuration: ExportConfiguration, file_read: Fil
     def step() -> None:
         file_read(next(done), files)
 
-    index = NodeIndex()
-    tables = _read_nodes(folder, configuration.nodes, index, step)
-    node_features = {}
-    for node_type, table in tables.items():
-        features = _features(file for file in configuration.nodes if file.node_type == node_type)
-        encoded = node_features[node_type] = encode(features, table)
-        log.info("nodes of type %s: %d, %d columns of features", node_type, len(table), encoded.width)
-    target = read_target(folder, configuration.target, configuration.target_type, index.ids[configuration.target_type],
-                         tables[configuration.target_type])
-    rows = sum(len(table) for table in tables.values())
-    tables.clear()  # the text is needed no more
-
-    bundles = _read_edges(folder, configuration.edges, index, step)
-    node_counts = {node_type: len(ids) for node_type, ids in index.ids.items()}
-    edges: dict[EdgeType, Csr] = {}
-    edge_features = {}
-    for edge_type, bundle in bundles.items():
-        edges |= both_directions(edge_type, np.concatenate(bundle.sources), np.concatenate(bundle.destinations), node_counts)
-        table = Table.concat(bundle.tables)
-        bundle.tables.clear()
-        encoded = edge_features[edge_type] = encode(list(bundle.features.values()), table)
-        rows += len(table)
-        log.info("edges of type %s: %d, %d columns of features", edge_type, len(table), encoded.width)
-    graph = Graph(
-        node_counts=node_counts, node_ids={node_type: ids.to_list() for node_type, ids in index.ids.items()},
-        features=_matrices(node_features),
-        feature_columns={node_type: encoded.columns for node_type, encoded in node_features.items() if encoded.columns},
-        edges=edges, edge_features=_matrices(edge_features),
-        raw_features={node_type: encoded.raw for node_type, encoded in node_features.items() if encoded.raw}, target=target)
-    return Export(graph=graph, rows=rows, encodings=Encodings(
-        nodes={node_type: encoded.encodings for node_type, encoded in node_features.items()},
-        edges=tuple(EdgeEncodings(type=edge_type, columns=encoded.columns, features=encoded.encodings)
-                    for edge_type, encoded in edge_features.items())))
+    if earlier is not None:
+        earlier.check(configuration)
+    reading = _Reading(folder=folder, configuration=configuration, earlier=earlier,
+                       index=NodeIndex(earlier.node_ids if earlier else None))
+    reading.take_nodes(read_nodes(folder, configuration.nodes, reading.index, reading.findings, step))
+    for edge_type, edges in read_edges(folder, configuration.edges, reading.index, reading.findings, step):
+        reading.take_edges(edge_type, edges)
+    return reading.finish()
 
 
-def _matrices(encoded: dict[TypeName, EncodedFeatures]) -> dict[TypeName, NDArray[np.float32]]:
-    return {kind: features.matrix for kind, features in encoded.items() if features.matrix is not None}
+@dataclass(kw_only=True)
+class _Reading:
+    """What has been read so far."""
+
+    folder: Path
+    configuration: ExportConfiguration
+    earlier: Earlier | None
+    index: NodeIndex
+    findings: Findings = field(default_factory=Findings)
+    node_features: dict[str, EncodedFeatures] = field(default_factory=dict)
+    edge_features: dict[EdgeType, EncodedFeatures] = field(default_factory=dict)
+    edges: dict[EdgeType, Csr] = field(default_factory=dict)
+    rows: dict[str | EdgeType, int] = field(default_factory=dict)
+    labellings: list[Labelling] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    dropped_rows: int = 0
+
+    def take_nodes(self, tables: dict[str, NodeTable]) -> None:
+        """Encode the features of nodes; labels wait for the split files, which name nodes."""
+        for node_type, nodes in tables.items():
+            encodings = self.earlier.encodings.node_type(node_type) if self.earlier else None
+            encoded = self._encoded(nodes.features, nodes.table, encodings)
+            if nodes.order is not None:
+                encoded = _placed(encoded, nodes.order, self.index.counts[node_type])
+            self.node_features[node_type] = encoded
+            self.rows[node_type] = len(nodes.table)
+            self.dropped_rows += nodes.dropped
+            log.info("nodes of type %s: %d, %d columns of features", node_type, len(nodes.table), encoded.width)
+            if nodes.label is not None:
+                column = nodes.table.column(nodes.label.column)
+                self.labellings.append(Labelling(kind=node_type, label=nodes.label, members=NodeMembers(node_type, self.index),
+                                                 column=column, order=nodes.order))
+                self.warnings += find_leaks(nodes.table, nodes.features, nodes.label, node_type)
+
+    def take_edges(self, edge_type: EdgeType, edges: EdgeTable) -> None:
+        """Group the edges of a type in both directions and encode their features."""
+        self.edges |= grouped(edge_type, edges.sources, edges.destinations, self.index.counts)
+        encodings = self.earlier.encodings.edge_type(edge_type) if self.earlier else None
+        encoded = self.edge_features[edge_type] = self._encoded(edges.features, edges.table, encodings)
+        self.rows[edge_type] = len(edges.table)
+        self.dropped_rows += edges.dropped
+        log.info("edges of type %s: %d, %d columns of features", edge_type, len(edges.table), encoded.width)
+        if edges.label is not None:
+            members = EdgeMembers(edge_type, edges.sources, edges.destinations, self.index)
+            column = edges.table.column(edges.label.column) if edges.label.column else None
+            self.labellings.append(Labelling(kind=edge_type, label=edges.label, members=members, column=column))
+            self.warnings += find_leaks(edges.table, edges.features, edges.label, str(edge_type))
+
+    def _encoded(self, features: Sequence[Feature], table: Table, encodings: TypeEncodings | None) -> EncodedFeatures:
+        if encodings is None:
+            return encode(features, table, self.findings)
+        columns = {feature.name: table.column(feature.column) for feature in features if feature.name in encodings.features}
+        return apply({name: encodings.features[name] for name in columns}, columns, self.findings, dropped=encodings.dropped)
+
+    def finish(self) -> Export:
+        """The graph, once all files are read."""
+        self.findings.check()
+        if self.earlier is not None:
+            self._add_what_is_gone(self.earlier)
+        target = read_target(self.folder, self.configuration.target, self.labellings, self.findings,
+                             earlier=self.earlier.encodings.classes if self.earlier else ())
+        graph = Graph(
+            node_ids=self.index.ids(), features={kind: encoded.features for kind, encoded in self.node_features.items()
+                                                 if encoded.features},
+            edges=self.edges, edge_features={kind: encoded.features for kind, encoded in self.edge_features.items()
+                                             if encoded.features},
+            raw_features={node_type: encoded.raw for node_type, encoded in self.node_features.items() if encoded.raw},
+            target=target, removed=self.index.removed())
+        encodings = Encodings(
+            nodes={node_type: TypeEncodings(features=encoded.encodings, dropped=encoded.dropped)
+                   for node_type, encoded in self.node_features.items()},
+            edges=tuple(EdgeEncodings(type=edge_type, features=encoded.encodings, dropped=encoded.dropped)
+                        for edge_type, encoded in self.edge_features.items()),
+            task=target.task, property_name=target.property_name, classes=target.classes)
+        return Export(graph=graph, encodings=encodings, rows=self.rows, dropped_rows=self.dropped_rows, added=self.index.added(),
+                      warnings=(*self.configuration.warnings, *self.warnings))
+
+    def _add_what_is_gone(self, earlier: Earlier) -> None:
+        """Types of the earlier graph that have no rows any more are kept, empty, so that models of it still fit."""
+        counts, nothing = self.index.counts, np.empty(0, dtype=np.int32)
+        for node_type, encodings in earlier.encodings.nodes.items():
+            if node_type not in self.node_features:
+                empty = Table(cells={}, stretches=())
+                encoded = apply(encodings.features, {name: empty.column(name) for name in encodings.features}, self.findings,
+                                dropped=encodings.dropped)
+                self.node_features[node_type] = _placed(encoded, nothing, counts[node_type])
+        for edges in earlier.encodings.edges:
+            if edges.type not in self.edges:
+                self.take_edges(edges.type, EdgeTable(sources=nothing, destinations=nothing, features=(), label=None,
+                                                      table=Table(cells={}, stretches=())))
 
 
-def _features(files: Iterable[NodeFile | EdgeFile]) -> list[Feature]:
-    """The features of a type, whichever of its files has them."""
-    return list({feature.name: feature for file in files for feature in file.features}.values())
+def grouped(edge_type: EdgeType, sources: NDArray[np.int32], destinations: NDArray[np.int32],
+            node_counts: dict[str, int]) -> dict[EdgeType, Csr]:
+    """``both_directions``, at the same time when there are many edges."""
+    if len(sources) < 1_000_000:
+        return both_directions(edge_type, sources, destinations, node_counts)
+    with ThreadPoolExecutor(2) as pool:
+        ways = {edge_type: pool.submit(Csr.group, sources, destinations, n_destination=node_counts[edge_type.destination]),
+                edge_type.reverse: pool.submit(Csr.group, destinations, sources, n_destination=node_counts[edge_type.source])}
+        return {kind: way.result() for kind, way in ways.items()}
 
 
-class NodeIndex:
-    """Raw ids to node indices, type by type. A type without a file of its own gets its nodes from the edges that name them."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, pl.Series] = {}
-        self._declared: dict[str, str] = {}
-
-    def declare(self, node_type: str, table: Table, id_column: str) -> None:
-        """Take the nodes of a table, in its order. Raises WorkFailed for a missing id or one that is there twice."""
-        column = table.column(id_column)
-        ids = column.text
-        if ids.null_count():
-            raise column.error(int(ids.is_null().arg_max() or 0), "; every node must have an id")
-        if ids.n_unique() < len(ids):
-            second = int(ids.is_first_distinct().not_().arg_max() or 0)
-            first = int((ids == ids[second]).arg_max() or 0)
-            raise column.error(second, f" is the id of another node of type '{node_type}' already ({table.place(first)}); "
-                                       "ids must be unique")
-        self.ids[node_type] = ids.rechunk()
-        self._declared[node_type] = ", ".join(file.name for file in table.files)
-
-    def look_up(self, node_type: str, column: Column) -> NDArray[np.int32]:
-        """The indices of the ids in a column of an edge file. Raises WorkFailed for a missing or unknown id."""
-        if column.text.null_count():
-            raise column.error(int(column.text.is_null().arg_max() or 0), f"; it must be the id of a node of type '{node_type}'")
-        known = self.ids.get(node_type, pl.Series([], dtype=pl.String))
-        indices = column.text.replace_strict(known, np.arange(len(known), dtype=np.int32), default=None, return_dtype=pl.Int32)
-        if not indices.null_count():
-            return indices.to_numpy()
-        if node_type in self._declared:
-            raise column.error(int(indices.is_null().arg_max() or 0),
-                               f" is the id of no node of type '{node_type}' in {self._declared[node_type]}")
-        new = column.text.filter(indices.is_null()).unique(maintain_order=True)
-        self.ids[node_type] = pl.concat([known, new.alias(known.name)])
-        return self.look_up(node_type, column)
+def _placed(encoded: EncodedFeatures, order: NDArray[np.int32], count: int) -> EncodedFeatures:
+    """The same with the row of each node at its index; other rows have zeros."""
+    features, placed = encoded.features, None
+    if features is not None:
+        dense = np.zeros((count, features.dense.shape[1]), dtype=np.float32)
+        dense[order] = features.dense
+        placed = Features(columns=features.columns, dense=dense, hot=_placed_hot(features.hot, order, count))
+    raw = {}
+    for name, cells in encoded.raw.items():
+        raw[name] = [""] * count
+        for index, cell in zip(order.tolist(), cells, strict=True):
+            raw[name][index] = cell
+    return EncodedFeatures(features=placed, raw=raw, encodings=encoded.encodings, dropped=encoded.dropped)
 
 
-def _read_nodes(folder: Path, files: tuple[NodeFile, ...], index: NodeIndex, step: Callable[[], None]) -> dict[str, Table]:
-    """Each type's table of the columns that features and labels need; the ids go to the index."""
-    parts: dict[str, list[Table]] = {}
-    for file in files:
-        columns = [file.id_column, *(feature.column for feature in file.features), *([file.label.column] if file.label else [])]
-        parts.setdefault(file.node_type, []).append(Table.read(find_file(folder, file.file_name, file.separator), columns))
-        step()
-    tables = {node_type: Table.concat(together) for node_type, together in parts.items()}
-    for file in {file.node_type: file for file in files}.values():
-        index.declare(file.node_type, tables[file.node_type], file.id_column)
-    return tables
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Bundle:
-    """The edges of one type as read so far, file after file."""
-
-    sources: list[NDArray[np.int32]] = field(default_factory=list)
-    destinations: list[NDArray[np.int32]] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    features: dict[str, Feature] = field(default_factory=dict)
-
-
-def _read_edges(folder: Path, files: tuple[EdgeFile, ...], index: NodeIndex, step: Callable[[], None]) -> dict[EdgeType, _Bundle]:
-    bundles: dict[EdgeType, _Bundle] = {}
-    for file in files:
-        features = [feature.column for feature in file.features]
-        by_row = [file.relation_column] if file.relation_column else []
-        table = Table.read(find_file(folder, file.file_name, file.separator),
-                           [file.source_column, file.destination_column, *by_row, *features])
-        sources = index.look_up(file.source_type, table.column(file.source_column))
-        destinations = index.look_up(file.destination_type, table.column(file.destination_column))
-        for relation, rows in _relations(file, table):
-            bundle = bundles.setdefault(EdgeType(file.source_type, relation, file.destination_type), _Bundle())
-            bundle.sources.append(sources if rows is None else sources[rows])
-            bundle.destinations.append(destinations if rows is None else destinations[rows])
-            bundle.tables.append(table.select(features, rows))
-            bundle.features.update({feature.name: feature for feature in file.features})
-        step()
-    for edge_type in bundles:
-        if edge_type.reverse in bundles:
-            raise WorkFailed(f"there are edges of type {edge_type} and of type {edge_type.reverse}; the second name is kept for "
-                             "the reverse edges of the first: rename one of the relations")
-    return bundles
-
-
-def _relations(file: EdgeFile, table: Table) -> Iterator[tuple[str, NDArray[np.bool_] | None]]:
-    """The relations in a file and the rows of each; None for all."""
-    if not file.relation_column:
-        yield file.relation, None
-        return
-    column = table.column(file.relation_column)
-    if column.text.null_count():
-        raise column.error(int(column.text.is_null().arg_max() or 0), "; every edge must have a relation")
-    for value in column.text.unique(maintain_order=True):
-        yield f"{file.relation}-{value}" if file.relation else value, (column.text == value).to_numpy()
+def _placed_hot(hot: Hot | None, order: NDArray[np.int32], count: int) -> Hot | None:
+    if hot is None:
+        return None
+    counts = np.zeros(count, dtype=np.int64)
+    counts[order] = np.diff(hot.indptr)
+    indptr = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    return Hot(width=hot.width, indptr=indptr, indices=hot.take(np.argsort(order)).indices)

@@ -9,18 +9,19 @@ from despina.graph.rdf import convert
 from despina.graph.schema import ExportConfiguration, read_configuration
 
 
-def read_form(folder: Path, file: str, scratch: Path) -> tuple[Path, ExportConfiguration]:
+def read_form(folder: Path, file: str, scratch: Path, *, content: bytes | None = None) -> tuple[Path, ExportConfiguration]:
     """The folder of CSV files that an export consists of, and what is in them.
 
     Args:
         folder: the export.
-        file: the name of its configuration file, which is there.
+        file: the name of its configuration file.
         scratch: an empty folder, which RDF is converted into.
+        content: what the configuration says; None: what is in the file, which is there then.
 
     Raises:
-        WorkFailed: the configuration, or an RDF file, is malformed or asks for what is not offered.
+        InputFault: the configuration, or an RDF file, is malformed or asks for what is not offered.
     """
-    content = (folder / file).read_bytes()
+    content = (folder / file).read_bytes() if content is None else content
     top = JsonObject.parse(file, content)
     parts = _parts(top.members.get("graph"))
     if top.members.get("query_engine") == "sparql" or any("rdfs" in part for part in parts):

@@ -1,10 +1,11 @@
 """The processed graph: typed nodes with encoded features, edges as CSR in both directions, and what is to be predicted.
 
-On disk it is a folder of ``.npy`` arrays, which are memory-mapped when read, beside ``graph.json`` (names, counts and the target),
-``node_ids.json`` and ``raw_features.json``. Files carry numbers instead of type names, since a type may be called anything.
+On disk it is a folder of ``.npy`` arrays, which are memory-mapped when read, beside ``graph.json`` (names, counts and the target)
+and ``raw_features.json``. Files carry numbers instead of type names, since a type may be called anything.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from despina.core.frozen import Frozen
 from despina.core.task import Task
+from despina.graph.ids import Ids
 
 REVERSE = "rev-"
 """What the name of a reverse relation begins with."""
@@ -54,69 +56,162 @@ class Csr:
         keys |= np.arange(len(destinations), dtype=np.int64)
         keys.sort()
         edge_ids = keys.astype(np.int32)  # the lower half
+        del keys
         indptr = np.zeros(n_destination + 1, dtype=np.int64)
         np.cumsum(np.bincount(destinations, minlength=n_destination), out=indptr[1:])
         return cls(indptr=indptr, indices=sources[edge_ids], edge_ids=edge_ids)
 
 
 def both_directions(edge_type: EdgeType, sources: NDArray[np.int32], destinations: NDArray[np.int32],
-                    node_counts: dict[str, int]) -> dict[EdgeType, Csr]:
+                    node_counts: Mapping[str, int]) -> dict[EdgeType, Csr]:
     """The edges ``sources[i] -> destinations[i]`` under their own type and under the reverse one."""
     return {edge_type: Csr.group(sources, destinations, n_destination=node_counts[edge_type.destination]),
             edge_type.reverse: Csr.group(destinations, sources, n_destination=node_counts[edge_type.source])}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """What is to be predicted of the nodes of one type, and which of them are for training, validation and test."""
+class Hot:
+    """A matrix of zeros and ones, almost all of them zeros: the columns of the ones of row ``i`` are
+    ``indices[indptr[i]:indptr[i + 1]]``, in rising order."""
 
-    node_type: str
-    property: str
-    task: Task
-    classes: tuple[str, ...]
-    """Class id → raw label."""
-    multilabel: bool
-    labels: NDArray[Any]
-    """Single label: int64 ``[n]``, -1 = unlabelled. Multi-label: float32 ``[n, classes]`` of 0 and 1."""
+    width: int
+    """Columns."""
+    indptr: NDArray[np.int64]
+    """``[rows + 1]``"""
+    indices: NDArray[np.int32]
+    """``[ones]``"""
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> "Hot":
+        """The rows with these numbers, in this order."""
+        counts = self.indptr[rows + 1] - self.indptr[rows]
+        indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], counts)
+        return Hot(width=self.width, indptr=indptr, indices=self.indices[entries])
+
+    def to_dense(self) -> NDArray[np.float32]:
+        """The same as float32 ``[rows, width]``."""
+        dense = np.zeros((len(self), self.width), dtype=np.float32)
+        dense[np.repeat(np.arange(len(self)), np.diff(self.indptr)), self.indices] = 1
+        return dense
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """The encoded features of the nodes or edges of one type: a dense part, and beside it the wide one-hot and multi-hot ones.
+
+    Columns are counted through: those of the dense part come first.
+    """
+
+    columns: dict[str, tuple[int, int]]
+    """Feature name → its columns ``[start, stop)``; each feature lies in one of the parts."""
+    dense: NDArray[np.float32]
+    """``[n, d]``; d may be 0."""
+    hot: Hot | None = None
+    """``[n, w]``: the columns from d on."""
+
+    @property
+    def width(self) -> int:
+        """Columns of both parts together."""
+        return int(self.dense.shape[1]) + (self.hot.width if self.hot is not None else 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.dense.nbytes + (0 if self.hot is None else self.hot.indptr.nbytes + self.hot.indices.nbytes)
+
+    def to_dense(self) -> NDArray[np.float32]:
+        """All columns in one array ``[n, width]``."""
+        return self.dense if self.hot is None else np.concatenate([self.dense, self.hot.to_dense()], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Labels and parts of the nodes of one type, by node index, or of the edges of one type, by row of its forward files."""
+
+    labels: NDArray[Any] | None
+    """Classes: int64 ``[n]``, -1 = unlabelled; several at a time: float32 ``[n, classes]`` of 0 and 1. Regression: float32 ``[n]``,
+    NaN = unlabelled. Link prediction: None, since the edges themselves are predicted."""
     train: NDArray[np.bool_]
-    """``[n]``, like ``valid`` and ``test``; a node is in one of the three at most, an unlabelled one in none."""
+    """``[n]``, like ``valid`` and ``test``; a node or edge is in one of the three at most, an unlabelled one in none."""
     valid: NDArray[np.bool_]
     test: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is to be predicted, and of which nodes or edges."""
+
+    task: Task
+    property_name: str
+    """``""`` for link prediction."""
+    classes: tuple[str, ...] = ()
+    """Class id → raw label; empty unless the task is a classification."""
+    multilabel: bool = False
+    by_type: dict[str | EdgeType, Labelled]
+    """Node tasks: the one node type. Edge tasks and link prediction: the forward edge types that are predicted."""
+
+    @property
+    def node_type(self) -> str:
+        """The type whose nodes are predicted. Of node tasks only."""
+        kind, = self.by_type
+        assert isinstance(kind, str)  # noqa: S101 - callers look at the task before
+        return kind
+
+    @property
+    def nodes(self) -> Labelled:
+        """Labels and parts of the nodes that are predicted. Of node tasks only."""
+        return self.by_type[self.node_type]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
     """A heterogeneous property graph, ready for learning."""
 
-    node_counts: dict[str, int]
-    node_ids: dict[str, list[str]]
+    node_ids: dict[str, Ids]
     """Node type → raw ids by node index."""
-    features: dict[str, NDArray[np.float32]]
-    """``[n, d]`` for each node type that has encoded features."""
-    feature_columns: dict[str, dict[str, tuple[int, int]]]
-    """Node type → feature name → its columns ``[start, stop)`` of ``features``."""
+    features: dict[str, Features]
+    """By node type; types without encoded features are missing."""
     edges: dict[EdgeType, Csr]
     """Forward and reverse types."""
-    edge_features: dict[EdgeType, NDArray[np.float32]]
-    """``[n_edges, d]``, forward types only, rows in file order."""
+    edge_features: dict[EdgeType, Features]
+    """By forward edge type, rows in file order; types without encoded features are missing."""
     raw_features: dict[str, dict[str, list[str]]]
     """Features of type ``none``: node type → feature name → raw values by node index, ``""`` where missing."""
     target: Target
+    removed: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+    """Node type → the indices of nodes that an earlier version of the graph had and this one has not. They keep their indices, so
+    that embeddings stay valid, and have no edges, features or labels."""
+
+    @property
+    def node_counts(self) -> dict[str, int]:
+        """Node type → number of indices, those of removed nodes included."""
+        return {node_type: len(ids) for node_type, ids in self.node_ids.items()}
+
+    def index_by_id(self, node_type: str) -> dict[str, int]:
+        """Raw id → index of the nodes of a type that are there: removed ones are not."""
+        ids = self.node_ids[node_type]
+        indices = dict(zip(ids, range(len(ids)), strict=True))
+        for index in self.removed.get(node_type, np.empty(0, dtype=np.int32)).tolist():
+            del indices[ids[index]]
+        return indices
 
     def save(self, folder: Path) -> None:
         """Write the graph into ``folder``, which is made when missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, array in self._arrays().items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
         target = self.target
         manifest = _Manifest(
-            nodes=[_NodeEntry(type=node_type, count=count, columns=self.feature_columns.get(node_type),
-                              has_features=node_type in self.features)
-                   for node_type, count in self.node_counts.items()],
-            edges=[_EdgeEntry(type=edge_type, has_features=edge_type in self.edge_features) for edge_type in self.edges],
-            target=_TargetEntry(node_type=target.node_type, property=target.property, task=target.task,
-                                classes=target.classes, multilabel=target.multilabel))
-        (folder / "node_ids.json").write_bytes(msgspec.json.encode(self.node_ids))
+            nodes=[_NodeEntry(type=node_type, features=_Columns.of(self.features.get(node_type)), removed=node_type in self.removed)
+                   for node_type in self.node_ids],
+            edges=[_EdgeEntry(type=edge_type, features=_Columns.of(self.edge_features.get(edge_type))) for edge_type in self.edges],
+            target=_TargetEntry(task=target.task, property_name=target.property_name, classes=target.classes,
+                                multilabel=target.multilabel, types=tuple(target.by_type),
+                                has_labels=any(part.labels is not None for part in target.by_type.values())))
+        for name, array in self._arrays().items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
         (folder / "raw_features.json").write_bytes(msgspec.json.encode(self.raw_features))
         (folder / "graph.json").write_bytes(msgspec.json.encode(manifest))
 
@@ -126,53 +221,85 @@ class Graph:
         def array(name: str) -> NDArray[Any]:
             return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False))
 
+        def features(name: str, entry: _Columns) -> Features:
+            hot = Hot(width=entry.hot_width, indptr=array(f"{name}-hot-indptr"),
+                      indices=array(f"{name}-hot-indices")) if entry.hot_width else None
+            return Features(columns=entry.columns, dense=array(f"{name}-features"), hot=hot)
+
         manifest = msgspec.json.decode((folder / "graph.json").read_bytes(), type=_Manifest)
         nodes, edges, target = list(enumerate(manifest.nodes)), list(enumerate(manifest.edges)), manifest.target
         return cls(
-            node_counts={entry.type: entry.count for _, entry in nodes},
-            node_ids=msgspec.json.decode((folder / "node_ids.json").read_bytes(), type=dict[str, list[str]]),
-            features={entry.type: array(f"node-{i}-features") for i, entry in nodes if entry.has_features},
-            feature_columns={entry.type: entry.columns for _, entry in nodes if entry.columns is not None},
+            node_ids={entry.type: Ids(array(f"node-{i}-ids"), array(f"node-{i}-id-offsets")) for i, entry in nodes},
+            features={entry.type: features(f"node-{i}", entry.features) for i, entry in nodes if entry.features},
             edges={entry.type: Csr(indptr=array(f"edge-{i}-indptr"), indices=array(f"edge-{i}-indices"),
                                    edge_ids=array(f"edge-{i}-ids")) for i, entry in edges},
-            edge_features={entry.type: array(f"edge-{i}-features") for i, entry in edges if entry.has_features},
+            edge_features={entry.type: features(f"edge-{i}", entry.features) for i, entry in edges if entry.features},
             raw_features=msgspec.json.decode((folder / "raw_features.json").read_bytes(), type=dict[str, dict[str, list[str]]]),
-            target=Target(node_type=target.node_type, property=target.property, task=target.task, classes=target.classes,
-                          multilabel=target.multilabel, labels=array("labels"), train=array("train"), valid=array("valid"),
-                          test=array("test")))
+            removed={entry.type: array(f"node-{i}-removed") for i, entry in nodes if entry.removed},
+            target=Target(task=target.task, property_name=target.property_name, classes=target.classes,
+                          multilabel=target.multilabel, by_type={
+                kind: Labelled(labels=array(f"target-{i}-labels") if target.has_labels else None, train=array(f"target-{i}-train"),
+                               valid=array(f"target-{i}-valid"), test=array(f"target-{i}-test"))
+                for i, kind in enumerate(target.types)}))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """Every array under the name of its file."""
-        arrays: dict[str, NDArray[Any]] = {"labels": self.target.labels, "train": self.target.train,
-                                           "valid": self.target.valid, "test": self.target.test}
-        for i, node_type in enumerate(self.node_counts):
-            if node_type in self.features:
-                arrays[f"node-{i}-features"] = self.features[node_type]
+        arrays: dict[str, NDArray[Any]] = {}
+        for i, part in enumerate(self.target.by_type.values()):
+            arrays |= {f"target-{i}-train": part.train, f"target-{i}-valid": part.valid, f"target-{i}-test": part.test}
+            if part.labels is not None:
+                arrays[f"target-{i}-labels"] = part.labels
+        for i, (node_type, ids) in enumerate(self.node_ids.items()):
+            arrays |= {f"node-{i}-ids": ids.text, f"node-{i}-id-offsets": ids.offsets}
+            arrays |= _feature_arrays(f"node-{i}", self.features.get(node_type))
+            if node_type in self.removed:
+                arrays[f"node-{i}-removed"] = self.removed[node_type]
         for i, (edge_type, csr) in enumerate(self.edges.items()):
             arrays |= {f"edge-{i}-indptr": csr.indptr, f"edge-{i}-indices": csr.indices, f"edge-{i}-ids": csr.edge_ids}
-            if edge_type in self.edge_features:
-                arrays[f"edge-{i}-features"] = self.edge_features[edge_type]
+            arrays |= _feature_arrays(f"edge-{i}", self.edge_features.get(edge_type))
         return arrays
+
+
+def _feature_arrays(name: str, features: Features | None) -> dict[str, NDArray[Any]]:
+    if features is None:
+        return {}
+    arrays: dict[str, NDArray[Any]] = {f"{name}-features": features.dense}
+    if features.hot is not None:
+        arrays |= {f"{name}-hot-indptr": features.hot.indptr, f"{name}-hot-indices": features.hot.indices}
+    return arrays
+
+
+class _Columns(Frozen, frozen=True, kw_only=True):
+    """What the arrays of features do not say themselves."""
+
+    columns: dict[str, tuple[int, int]]
+    hot_width: int
+
+    @classmethod
+    def of(cls, features: Features | None) -> "_Columns | None":
+        if features is None:
+            return None
+        return cls(columns=features.columns, hot_width=0 if features.hot is None else features.hot.width)
 
 
 class _NodeEntry(Frozen, frozen=True, kw_only=True):
     type: str
-    count: int
-    columns: dict[str, tuple[int, int]] | None
-    has_features: bool
+    features: _Columns | None
+    removed: bool
 
 
 class _EdgeEntry(Frozen, frozen=True, kw_only=True):
     type: EdgeType
-    has_features: bool
+    features: _Columns | None
 
 
 class _TargetEntry(Frozen, frozen=True, kw_only=True):
-    node_type: str
-    property: str
     task: Task
+    property_name: str
     classes: tuple[str, ...]
     multilabel: bool
+    types: tuple[str | EdgeType, ...]
+    has_labels: bool
 
 
 class _Manifest(Frozen, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from despina.core.errors import WorkFailed
+from despina.graph.faults import Fault, InputFault
 
 
 def suggestion(word: str, words: Iterable[str]) -> str:
@@ -18,7 +18,7 @@ def suggestion(word: str, words: Iterable[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class JsonObject:
-    """An object in a JSON file, and where it stands. All methods raise WorkFailed for what is not as it should be."""
+    """An object in a JSON file, and where it stands. All methods raise InputFault for what is not as it should be."""
 
     file: str
     path: str
@@ -31,15 +31,16 @@ class JsonObject:
         try:
             value = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise WorkFailed(f"{file}: this is not JSON: {error}") from error
+            raise InputFault(Fault.INVALID_CONFIGURATION, f"{file}: this is not JSON: {error}", file=file) from error
         if not isinstance(value, dict):
-            raise WorkFailed(f"{file}: the file must hold a JSON object, it holds {_kind(value)}")
+            raise InputFault(Fault.INVALID_CONFIGURATION, f"{file}: the file must hold a JSON object, it holds {_kind(value)}",
+                             file=file)
         return cls(file=file, path="", members=value)
 
-    def error(self, member: str, message: str) -> WorkFailed:
+    def error(self, member: str, message: str, *, name: Fault = Fault.INVALID_CONFIGURATION) -> InputFault:
         """The error to be raised about a member; ``""`` is the object itself."""
         place = ".".join(part for part in (self.path, member) if part)
-        return WorkFailed(f"{self.file}, {place}: {message}" if place else f"{self.file}: {message}")
+        return InputFault(name, f"{self.file}, {place}: {message}" if place else f"{self.file}: {message}", file=self.file)
 
     def allow(self, *names: str) -> None:
         """Refuse members other than these."""

@@ -1,5 +1,7 @@
-"""What is to be predicted: classes, labels and masks from a column of the export and the split its configuration asks for."""
+"""What is to be predicted: classes, labels and masks from columns of the export and the split its configuration asks for."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,93 +9,165 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from despina.core.errors import WorkFailed
-from despina.graph.graph import Target
-from despina.graph.schema import Label, SplitFiles
-from despina.graph.splits import Split, random_split
-from despina.graph.tables import Table, find_file, plain_name, split_cells
+from despina.core.task import Task
+from despina.graph.columns import Column, split_cells
+from despina.graph.faults import Fault, Findings, InputFault
+from despina.graph.graph import EdgeType, Labelled, Target
+from despina.graph.schema import CLASSIFICATIONS, Label, SplitFiles
+from despina.graph.split_files import ListedPart, Members, empty_training_part, read_split_files, split_as_listed
+from despina.graph.splits import random_split
+from despina.graph.tables import plain_name
 
-ID = "~id"
-"""The column of a split file that names its nodes."""
+
+@dataclass(frozen=True, kw_only=True)
+class Labelling:
+    """The nodes or edges of one type that are to be predicted."""
+
+    kind: str | EdgeType
+    label: Label
+    members: Members
+    column: Column | None
+    """The labels; None for link prediction."""
+    order: NDArray[np.int32] | None = None
+    """The index of the node in each row of ``column``; None: 0, 1, 2, …"""
 
 
-def read_target(folder: Path, label: Label, node_type: str, ids: pl.Series, nodes: Table) -> Target:
-    """The target of a node classification.
+def read_target(folder: Path, label: Label, parts: Sequence[Labelling], findings: Findings, *,
+                earlier: tuple[str, ...] = ()) -> Target:
+    """The target of a graph.
 
     Args:
         folder: the export, where split files are looked for.
-        label: what the configuration says of it.
-        node_type: the type that is to be classified.
-        ids: the type's raw ids by node index.
-        nodes: the type's table, one row for each node in the order of ``ids``.
+        label: task, property and separator that all parts share.
+        parts: the types that are to be predicted.
+        findings: collects what is wrong.
+        earlier: the classes of the graph that this one continues; they keep their ids.
 
     Raises:
-        WorkFailed: no node has a label, or a split file names an unknown or unlabelled node, or one node twice.
+        InputFault: ``findings`` has noted what is wrong with a split file, or nothing has a label.
     """
-    column = nodes.column(label.column)
-    text = column.text
-    listed = _listed(folder, label.split, label.column, node_type, ids) if isinstance(label.split, SplitFiles) else {}
-    for rows, table in listed.values():
-        if table.has(label.column):
-            text = text.scatter(rows, table.column(label.column).text)
-    if text.null_count() == len(text):
-        raise WorkFailed(f"{nodes.files[0].name}, column '{label.column}': no node of type '{node_type}' has a label; "
-                         "classification needs some to learn from")
-    labels, classes = _single(text) if label.separator is None else _multiple(split_cells(text, label.separator))
-    # Nodes with several labels belong to several classes: they are one stratum.
-    strata = labels if label.separator is None else np.where(labels.any(axis=1), 0, -1)
-    split = _split_as_listed(listed, strata >= 0) if isinstance(label.split, SplitFiles) else random_split(strata, label.split)
-    return Target(node_type=node_type, property=plain_name(label.column), task=label.task, classes=classes,
-                  multilabel=label.separator is not None, labels=labels, train=split.train, valid=split.valid, test=split.test)
+    listed: list[dict[str, ListedPart]] = []
+    for part in parts:
+        with findings.gather():
+            listed.append(read_split_files(folder, part.label.split, label.column, part.members)
+                          if isinstance(part.label.split, SplitFiles) else {})
+    findings.check()
+    classes: tuple[str, ...] = ()
+    labels: list[NDArray[Any] | None]
+    if label.task in CLASSIFICATIONS:
+        labels, classes = _classes(parts, listed, label, earlier)
+    elif label.task is Task.LINK_PREDICT:
+        labels = [None] * len(parts)
+    else:
+        labels = [_numbers(part, entries, label) for part, entries in zip(parts, listed, strict=True)]
+    by_type = {}
+    for part, entries, values in zip(parts, listed, labels, strict=True):
+        with findings.gather():
+            by_type[part.kind] = _divided(part, entries, values)
+    findings.check()
+    if label.task is not Task.LINK_PREDICT and not any(labelled(part.labels).any() for part in by_type.values()):
+        raise _no_labels(parts, label)
+    if not any(part.train.any() for part in by_type.values()):
+        if listed[0]:
+            raise empty_training_part(listed[0])
+        raise InputFault(Fault.MISSING_LABELS, f"there are no edges of type {parts[0].kind}; link prediction needs some to learn "
+                         "from")
+    return Target(task=label.task, property_name=plain_name(label.column), classes=classes, multilabel=label.separator is not None,
+                  by_type=by_type)
 
 
-def _single(text: pl.Series) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Class ids in the order of the sorted labels; -1 where there is none."""
-    classes = text.drop_nulls().unique().sort()
-    codes = text.replace_strict(classes, np.arange(len(classes)), default=None, return_dtype=pl.Int64)
-    return codes.fill_null(-1).to_numpy(), tuple(classes.to_list())
+def labelled(labels: NDArray[Any] | None) -> NDArray[np.bool_]:
+    """Which nodes or edges have a label, by ``Labelled.labels``; of link prediction there is no such array."""
+    if labels is None:
+        return np.zeros(0, dtype=np.bool_)
+    if labels.ndim == 2:
+        return np.asarray(labels.any(axis=1))
+    return ~np.isnan(labels) if labels.dtype.kind == "f" else np.asarray(labels >= 0)
 
 
-def _multiple(parts: pl.Series) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """0 and 1 for each class in the order of the sorted labels."""
-    rows = np.repeat(np.arange(len(parts)), parts.list.len().fill_null(0).to_numpy())
-    values = parts.drop_nulls().explode()
-    full = values != ""
-    rows, values = rows[full.to_numpy()], values.filter(full)
-    classes = values.unique().sort()
-    labels = np.zeros((len(parts), len(classes)), dtype=np.float32)
-    labels[rows, values.replace_strict(classes, np.arange(len(classes)), return_dtype=pl.Int64).to_numpy()] = 1
-    return labels, tuple(classes.to_list())
+def _divided(part: Labelling, listed: dict[str, ListedPart], labels: NDArray[Any] | None) -> Labelled:
+    """Labels and masks of one type."""
+    has_label = labelled(labels) if labels is not None else np.ones(len(part.members), dtype=np.bool_)
+    if isinstance(part.label.split, SplitFiles):
+        split = split_as_listed(listed, has_label, lambda table: part.members.columns[0])  # noqa: ARG005
+    elif not has_label.any():
+        none = np.zeros(len(has_label), dtype=np.bool_)
+        return Labelled(labels=labels, train=none, valid=none, test=none)
+    else:
+        # Those with several labels belong to several classes: they are one stratum, as are numbers and links.
+        single = labels is not None and labels.ndim == 1 and labels.dtype.kind == "i"
+        strata = labels if single and labels is not None else np.where(has_label, 0, -1).astype(np.int8)
+        split = random_split(strata, part.label.split)
+    return Labelled(labels=labels, train=split.train, valid=split.valid, test=split.test)
 
 
-def _listed(folder: Path, files: SplitFiles, label: str, node_type: str,
-            ids: pl.Series) -> dict[str, tuple[NDArray[np.int64], Table]]:
-    """Part → the nodes that its split file lists, and the file's table, which may have labels of its own."""
-    listed = {}
-    for part, name in (("train", files.train), ("valid", files.valid), ("test", files.test)):
-        if name is None:
+def _classes(parts: Sequence[Labelling], listed: Sequence[dict[str, ListedPart]], label: Label,
+             earlier: tuple[str, ...]) -> tuple[list[NDArray[Any] | None], tuple[str, ...]]:
+    """The labels of each part, and the classes: earlier ones, and then new ones in the order of their names."""
+    coded = [_codes(part, entries, label.column) for part, entries in zip(parts, listed, strict=True)]
+    members = []
+    for codes, texts in coded:
+        used = np.zeros(len(texts), dtype=np.bool_)
+        used[codes[codes >= 0]] = True
+        owners, values = _members(texts, label.separator)
+        members.append((owners, values, used[owners]))
+    found = pl.concat([values.filter(pl.Series(used)) for _, values, used in members]).unique().sort()
+    classes = (*earlier, *(name for name in found.to_list() if name not in set(earlier)))
+    number = dict(zip(classes, range(len(classes)), strict=True))
+    labels: list[NDArray[Any] | None] = []
+    for (codes, texts), (owners, values, _) in zip(coded, members, strict=True):
+        class_of = values.replace_strict(number, default=-1, return_dtype=pl.Int64).to_numpy()
+        if label.separator is None:
+            labels.append(np.where(codes >= 0, class_of[codes] if len(class_of) else -1, -1))
             continue
-        table = Table.read(find_file(folder, name, ","), [ID], optional=[label])
-        column = table.column(ID)
-        rows = column.text.replace_strict(ids, np.arange(len(ids)), default=None, return_dtype=pl.Int64)
-        if rows.null_count():
-            raise column.error(int(rows.is_null().arg_max() or 0), f" is the ~id of no node of type '{node_type}'")
-        listed[part] = rows.to_numpy(), table
-    return listed
+        rows = np.zeros((len(texts) + 1, len(classes)), dtype=np.float32)  # the last one is of missing cells, code -1
+        there = class_of >= 0
+        rows[owners[there], class_of[there]] = 1
+        labels.append(rows[codes])
+    return labels, classes
 
 
-def _split_as_listed(listed: dict[str, tuple[NDArray[np.int64], Table]], labelled: NDArray[np.bool_]) -> Split:
-    masks = {part: np.zeros(len(labelled), dtype=np.bool_) for part in ("train", "valid", "test")}
-    for part, (rows, table) in listed.items():
-        column = table.column(ID)
-        if not labelled[rows].all():
-            raise column.error(int(np.argmin(labelled[rows])), " has no label; leave it out of the split files")
-        for other, mask in masks.items():
-            if mask[rows].any():
-                raise column.error(int(np.argmax(mask[rows])), f" is in the part '{other}' as well; parts must not overlap")
-        masks[part][rows] = True
-        if masks[part].sum() < len(rows):
-            raise column.error(int(np.argmax(pl.Series(rows).is_first_distinct().not_().to_numpy())), " is listed twice")
-    if not masks["train"].any():
-        raise WorkFailed(f"{listed['train'][1].files[0].name}: the training part is empty")
-    return Split(**masks)
+def _members(texts: pl.Series, separator: str | None) -> tuple[NDArray[np.int64], pl.Series]:
+    """The labels in different cells one after another, and the number of the cell of each."""
+    if separator is None:
+        return np.arange(len(texts)), texts
+    parts = split_cells(texts, separator)
+    owners = np.repeat(np.arange(len(texts)), parts.list.len().to_numpy())
+    values = parts.explode()
+    full = (values != "").to_numpy()
+    return owners[full], values.filter(pl.Series(full))
+
+
+def _codes(part: Labelling, listed: dict[str, ListedPart], label: str) -> tuple[NDArray[np.int32], pl.Series]:
+    """The code of each member's label, -1 for none, and the text of each code; a text may have several."""
+    assert part.column is not None  # noqa: S101 - only link prediction has none
+    own, texts = part.column.coded
+    codes = np.full(len(part.members), -1, dtype=np.int32)
+    codes[slice(None) if part.order is None else part.order] = own
+    for entry in listed.values():
+        if entry.table.has(label):
+            more, new = entry.table.column(label).coded
+            more = more[entry.found.rows]
+            codes[entry.found.members] = np.where(more >= 0, more + len(texts), -1)
+            texts = pl.concat([texts, new])
+    return codes, texts
+
+
+def _numbers(part: Labelling, listed: dict[str, ListedPart], label: Label) -> NDArray[np.float32]:
+    """The label of each member, NaN for none."""
+    assert part.column is not None  # noqa: S101 - only link prediction has none
+    numbers = np.full(len(part.members), np.nan, dtype=np.float32)
+    numbers[slice(None) if part.order is None else part.order] = part.column.numbers.fill_null(float("nan")).to_numpy()
+    for entry in listed.values():
+        if entry.table.has(label.column):
+            column = entry.table.column(label.column)
+            column.refuse_unreadable_numbers()
+            numbers[entry.found.members] = column.numbers.fill_null(float("nan")).to_numpy()[entry.found.rows]
+    return numbers
+
+
+def _no_labels(parts: Sequence[Labelling], label: Label) -> InputFault:
+    file = next((file.name for part in parts if part.column is not None for file in part.column.origin.files), "")
+    what = "classification" if label.task in CLASSIFICATIONS else "regression"
+    return InputFault(Fault.MISSING_LABELS, f"{file}, column '{label.column}': no row has a label; a {what} needs some to learn "
+                      "from", file=file or None, column=label.column)

@@ -1,69 +1,134 @@
-"""The features of one type side by side in one matrix."""
+"""The features of one type side by side."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from despina.graph.features import Encoding, RawEncoding, fit, transform
-from despina.graph.features.options import Feature
+from despina.graph.columns import Column
+from despina.graph.faults import Findings
+from despina.graph.features import Encoding, HotEncoding, RawEncoding, fit, transform
+from despina.graph.features.hot import Ones, stack
+from despina.graph.features.options import Feature, FeatureType
+from despina.graph.graph import Features, Hot
 from despina.graph.inference import resolve
-from despina.graph.tables import Column, Table
+from despina.graph.tables import Table
 
 log = logging.getLogger(__name__)
+
+DENSE_WIDTH = 8
+"""One-hot and multi-hot features with more columns are kept as the places of their ones: twelve bytes a row and four more for each
+further one, instead of four for each column."""
+ROWS = 1 << 20
+"""Rows that are encoded at a time."""
+DROPPED = "it has no values, or a value of its own for each row"
+NOTHING_VARIES = "nothing in it varies or occurs often enough"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedFeatures:
     """What became of the features of one node or edge type."""
 
-    matrix: NDArray[np.float32] | None
-    """``[rows, d]``; None when no feature is encoded."""
-    columns: dict[str, tuple[int, int]]
-    """Feature name → its columns ``[start, stop)``."""
+    features: Features | None
+    """None when no feature is encoded."""
     raw: dict[str, list[str]]
     """Features of type ``none``: the cells."""
     encodings: dict[str, Encoding]
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Feature name → why it has no part in the graph."""
 
     @property
     def width(self) -> int:
-        """Columns of the matrix."""
-        return 0 if self.matrix is None else self.matrix.shape[1]
+        """Columns of all features."""
+        return self.features.width if self.features else 0
 
 
-def encode(features: Sequence[Feature], table: Table) -> EncodedFeatures:
+def encode(features: Sequence[Feature], table: Table, findings: Findings) -> EncodedFeatures:
     """Fit and apply the encoders of all features of a table.
 
     Raises:
-        WorkFailed: a cell cannot be read as its feature's type; a text needs word vectors, and there are none.
+        InputFault: ``findings`` has noted that a cell cannot be read as its feature's type, or that a text needs a model that is
+            not there.
     """
-    resolved: list[Feature] = []
-    sources: list[Column] = []
+    dropped = {}
+    resolved: list[tuple[Feature, Column]] = []
     for feature in features:
         column = table.column(feature.column)
-        as_seen = resolve(feature, column)
-        if as_seen is None:
-            log.info("feature %s: dropped, since it has no values or a name of its own for each row", feature.name)
-        else:
-            resolved.append(as_seen)
-            sources.append(column)
-    encodings = fit(resolved, sources)
-    fitted = {feature.name: (encoding, column) for feature, encoding, column in zip(resolved, encodings, sources, strict=True)}
-    columns: dict[str, tuple[int, int]] = {}
+        with findings.gather():
+            as_seen = resolve(feature, column)
+            if as_seen is None:
+                log.info("feature %s: dropped, since %s", feature.name, DROPPED)
+                dropped[feature.name] = DROPPED
+            else:
+                resolved.append((as_seen, column))
+    # Texts of tf-idf are fitted together, since they share a vocabulary; all others each by itself.
+    texts = [pair for pair in resolved if pair[0].type is FeatureType.TEXT_TFIDF]
+    groups = [[pair] for pair in resolved if pair[0].type is not FeatureType.TEXT_TFIDF] + ([texts] if texts else [])
+    encodings: dict[str, Encoding] = {}
+    for group in groups:
+        with findings.gather():
+            fitted = fit([feature for feature, _ in group], [column for _, column in group])
+            encodings |= {feature.name: encoding for (feature, _), encoding in zip(group, fitted, strict=True)}
+    findings.check()
+    for name, encoding in encodings.items():
+        if not encoding.width and not isinstance(encoding, RawEncoding):
+            log.info("feature %s: left out, since %s", name, NOTHING_VARIES)
+            dropped[name] = NOTHING_VARIES
+    in_order = {feature.name: encodings[feature.name] for feature, _ in resolved}
+    return apply(in_order, {feature.name: column for feature, column in resolved}, findings, dropped=dropped)
+
+
+def apply(encodings: dict[str, Encoding], columns: dict[str, Column], findings: Findings, *,
+          dropped: dict[str, str] | None = None) -> EncodedFeatures:
+    """Encode columns with encodings that were made before.
+
+    Args:
+        encodings: by feature name.
+        columns: the column of each.
+        findings: collects what is wrong.
+        dropped: passed on.
+
+    Raises:
+        InputFault: ``findings`` has noted that a cell cannot be read as its encoding needs it.
+    """
+    hot = [name for name, encoding in encodings.items() if isinstance(encoding, HotEncoding) and encoding.width > DENSE_WIDTH]
+    dense = [name for name, encoding in encodings.items() if encoding.width and name not in hot]
+    rows = len(next(iter(columns.values()))) if columns else 0
+    spans: dict[str, tuple[int, int]] = {}
     width = 0
-    for name, (encoding, _) in fitted.items():
-        if encoding.width:
-            columns[name] = width, width + encoding.width
-            width += encoding.width
-        elif not isinstance(encoding, RawEncoding):
-            log.info("feature %s: left out, since nothing in it varies or occurs often enough", name)
-    matrix = np.zeros((len(table), width), dtype=np.float32)
-    for name, (start, stop) in columns.items():
-        transform(*fitted[name], matrix[:, start:stop])
+    for name in dense + hot:
+        spans[name] = width, width + encodings[name].width
+        width = spans[name][1]
+    matrix = np.zeros((rows, width - sum(encodings[name].width for name in hot)), dtype=np.float32)
+    for name in dense:
+        with findings.gather():
+            _fill(encodings[name], columns[name], matrix[:, slice(*spans[name])])
+    ones = None
+    with findings.gather():
+        ones = _hot({name: encodings[name] for name in hot}, columns, rows)
+    findings.check()
     return EncodedFeatures(
-        matrix=matrix if columns else None, columns=columns,
-        raw={name: column.text.fill_null("").to_list() for name, (encoding, column) in fitted.items()
+        features=Features(columns=spans, dense=matrix, hot=ones) if spans else None,
+        raw={name: columns[name].text.fill_null("").to_list() for name, encoding in encodings.items()
              if isinstance(encoding, RawEncoding)},
-        encodings={name: encoding for name, (encoding, _) in fitted.items()})
+        encodings=encodings, dropped=dropped or {})
+
+
+def _fill(encoding: Encoding, column: Column, out: NDArray[np.float32]) -> None:
+    for start in range(0, len(column), ROWS):
+        transform(encoding, column.slice(start, ROWS), out[start:start + ROWS])
+
+
+def _hot(encodings: dict[str, Encoding], columns: dict[str, Column], rows: int) -> Hot | None:
+    """The sparse features side by side."""
+    if not encodings:
+        return None
+    widths = [encoding.width for encoding in encodings.values()]
+    parts = []
+    for start in range(0, max(rows, 1), ROWS):
+        ones = [encoding.ones(columns[name].slice(start, ROWS)) for name, encoding in encodings.items()
+                if isinstance(encoding, HotEncoding)]
+        parts.append(Ones.beside(ones, widths).to_hot(rows=min(ROWS, rows - start), width=sum(widths)))
+    return stack(parts)

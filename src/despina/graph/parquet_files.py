@@ -1,13 +1,15 @@
 """Parquet files of an export, read as the text that a CSV file would hold in their place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from despina.core.errors import WorkFailed
+from despina.graph.faults import Fault, InputFault
 
+ROWS = 1 << 18
+"""So many rows are read at a time."""
 _FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What a damaged file makes the reader raise."""
 
@@ -21,28 +23,34 @@ class ParquetFile:
     path: Path
 
     def header(self) -> list[str]:
-        """The names of the columns. Raises WorkFailed if the file cannot be read."""
+        """The names of the columns. Raises InputFault if the file cannot be read."""
         try:
             return list(pl.read_parquet_schema(self.path))
         except _FAULTS as error:
             raise self._fault(error) from error
 
-    def read(self, columns: Mapping[str, int]) -> pl.DataFrame:
-        """The text of some columns, given as the name each is to have and its position. Missing cells are null.
+    def batches(self, columns: Mapping[str, int]) -> Iterator[pl.DataFrame]:
+        """The text of some columns, given as the name each is to have and its position, some rows at a time.
+
+        Missing cells are null.
 
         Raises:
-            WorkFailed: the file is damaged, or a column holds what has no text of its own: lists, structures, bytes.
+            InputFault: the file is damaged, or a column holds what has no text of its own: lists, structures, bytes.
         """
+        names = self.header()
         try:
-            frame = pl.read_parquet(self.path, columns=sorted(set(columns.values())), glob=False)
+            batches = pl.scan_parquet(self.path, glob=False).select(names[position] for position in sorted(set(columns.values())))
+            for frame in batches.collect_batches(chunk_size=ROWS, maintain_order=True):
+                yield pl.DataFrame({name: self._text(frame[names[position]]) for name, position in columns.items()})
         except _FAULTS as error:
             raise self._fault(error) from error
-        names = self.header()
-        return pl.DataFrame({name: self._text(frame[names[position]]) for name, position in columns.items()})
 
-    def place(self, row: int) -> str:
-        """``, row 17``: the place of a row, from 0, as it is told to users, from 1."""
-        return f", row {row + 1}"
+    def places(self, rows: Sequence[int]) -> list[int]:
+        """The numbers of data rows, given from 0, as they are told to users, from 1."""
+        return [row + 1 for row in rows]
+
+    unit = "row"
+    """What ``places`` counts."""
 
     @property
     def header_place(self) -> str:
@@ -55,9 +63,11 @@ class ParquetFile:
             utc = column.dt.convert_time_zone("UTC") if kind.time_zone else column
             return utc.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
         if kind.is_nested() or isinstance(kind, pl.Binary | pl.Object | pl.Duration):
-            raise WorkFailed(f"{self.name}, column '{column.name}': the type of the column is {kind}; it must hold text, numbers, "
-                             "booleans or times (several values in one cell are text with a separator, such as 'a;b')")
+            raise InputFault(Fault.MALFORMED_FILE, f"{self.name}, column '{column.name}': the type of the column is {kind}; it "
+                             "must hold text, numbers, booleans or times (several values in one cell are text with a separator, "
+                             "such as 'a;b')", file=self.name, column=column.name)
         return column.cast(pl.String)
 
-    def _fault(self, error: BaseException) -> WorkFailed:
-        return WorkFailed(f"{self.name}: this is not a whole Parquet file ({str(error)[:200]}); write it again")
+    def _fault(self, error: BaseException) -> InputFault:
+        return InputFault(Fault.MALFORMED_FILE, f"{self.name}: this is not a whole Parquet file ({str(error)[:200]}); write it "
+                          "again", file=self.name)

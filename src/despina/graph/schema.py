@@ -4,19 +4,27 @@ Source: Neptune user guide, "Structure of the training data configuration file";
 the two differ. The features have a module of their own, ``features.options``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from despina.core.errors import WorkFailed
+from msgspec.structs import replace
+
 from despina.core.frozen import Frozen
 from despina.core.task import Task
+from despina.graph.faults import Fault, InputFault
 from despina.graph.features.options import Feature, read_features
+from despina.graph.graph import EdgeType
 from despina.graph.json_object import JsonObject
 
 NOT_YET = "not offered yet by this version of Despina"
 DEFAULT_SPLIT = (0.9, 0.1, 0.0)
 """What the exporter writes when the user says nothing."""
 SPLIT_TOLERANCE = 1e-6
+
+NODE_TASKS = {"classification": Task.NODE_CLASS, "regression": Task.NODE_REGRESSION}
+EDGE_TASKS = {"classification": Task.EDGE_CLASS, "regression": Task.EDGE_REGRESSION, "link_prediction": Task.LINK_PREDICT}
+"""The tasks by the words of the configuration."""
+CLASSIFICATIONS = (Task.NODE_CLASS, Task.EDGE_CLASS)
 
 
 class SplitFiles(Frozen, frozen=True, kw_only=True):
@@ -28,9 +36,10 @@ class SplitFiles(Frozen, frozen=True, kw_only=True):
 
 
 class Label(Frozen, frozen=True, kw_only=True):
-    """A property that is to be predicted, and the division into training, validation and test part."""
+    """What is to be predicted of the nodes or edges of one type, and the division into training, validation and test part."""
 
     column: str
+    """The property; ``""`` for link prediction."""
     task: Task
     separator: str | None = None
     """Between the labels of one cell: the task is multi-label."""
@@ -38,7 +47,7 @@ class Label(Frozen, frozen=True, kw_only=True):
 
 
 class NodeFile(Frozen, frozen=True, kw_only=True):
-    """A CSV file of nodes of one type."""
+    """A file of nodes of one type."""
 
     file_name: str
     separator: str
@@ -47,9 +56,14 @@ class NodeFile(Frozen, frozen=True, kw_only=True):
     features: tuple[Feature, ...]
     label: Label | None = None
 
+    @property
+    def kind(self) -> str:
+        """The type as messages name it."""
+        return f"node type '{self.node_type}'"
+
 
 class EdgeFile(Frozen, frozen=True, kw_only=True):
-    """A CSV file of edges between two node types."""
+    """A file of edges between two node types."""
 
     file_name: str
     separator: str
@@ -61,6 +75,20 @@ class EdgeFile(Frozen, frozen=True, kw_only=True):
     destination_column: str
     destination_type: str
     features: tuple[Feature, ...]
+    label: Label | None = None
+
+    @property
+    def kind(self) -> str:
+        """The type as messages name it."""
+        return f"edge type ({self.source_type})-{self.relation}-({self.destination_type})"
+
+    def may_hold(self, kind: EdgeType) -> bool:
+        """Whether edges of this type can be in the file."""
+        if (self.source_type, self.destination_type) != (kind.source, kind.destination):
+            return False
+        if not self.relation_column:
+            return kind.relation == self.relation
+        return kind.relation.startswith(f"{self.relation}-") if self.relation else True
 
 
 class ExportConfiguration(Frozen, frozen=True, kw_only=True):
@@ -68,9 +96,10 @@ class ExportConfiguration(Frozen, frozen=True, kw_only=True):
 
     nodes: tuple[NodeFile, ...]
     edges: tuple[EdgeFile, ...]
-    target_type: str
-    """The node type that ``target`` belongs to."""
     target: Label
+    """Task, property and separator of everything that is to be predicted; the split is that of each file's own label."""
+    warnings: tuple[str, ...] = ()
+    """What the exporter had to say."""
 
 
 Entry = TypeVar("Entry")
@@ -81,35 +110,60 @@ def read_configuration(file: str, content: bytes) -> ExportConfiguration:
     """Read the configuration file ``file``.
 
     Raises:
-        WorkFailed: it is malformed, contradicts itself, or asks for what is not offered; the text names the place in it.
+        InputFault: it is malformed, contradicts itself, or asks for what is not offered; the text names the place in it.
     """
     top = JsonObject.parse(file, content)
     if not top.text("version", "v2.0").startswith("v2"):
         raise top.error("version", f"the form '{top.members['version']}' is not known; 'v2.0' is, and v1, which has no 'version'")
-    parts = top.objects("graph") if isinstance(top.members.get("graph"), list) else [top.object("graph")]
+    parts = graph_parts(top)
     for part in parts:
         part.allow("nodes", "edges", "warnings")
     nodes = tuple(node_file(entry) for part in parts for entry in part.objects("nodes"))
     edges = tuple(edge_file(entry) for part in parts for entry in part.objects("edges"))
     if not nodes and not edges:
         raise parts[0].error("", "the graph has neither 'nodes' nor 'edges'") if parts else top.error("graph", "it is empty")
-    return configuration_of(file, nodes, edges)
+    return configuration_of(file, nodes, edges, warnings=read_warnings(top))
 
 
-def configuration_of(file: str, nodes: tuple[NodeFile, ...], edges: tuple[EdgeFile, ...]) -> ExportConfiguration:
+def graph_parts(top: JsonObject) -> list[JsonObject]:
+    """The objects that ``graph`` consists of: the exporter writes one, the user guide has a list of them."""
+    return top.objects("graph") if isinstance(top.members.get("graph"), list) else [top.object("graph")]
+
+
+def read_warnings(top: JsonObject) -> tuple[str, ...]:
+    """The exporter's warnings. They are only passed on, so that nothing is wrong with any form of them."""
+    warnings = top.members.get("warnings", [])
+    return tuple(str(warning) for warning in warnings) if isinstance(warnings, list) else (str(warnings),)
+
+
+def configuration_of(file: str, nodes: tuple[NodeFile, ...], edges: tuple[EdgeFile, ...],
+                     warnings: tuple[str, ...] = ()) -> ExportConfiguration:
     """The configuration that the entries of the configuration file ``file`` make up.
 
+    Without any label, links are predicted, between all nodes that have edges, as documented.
+
     Raises:
-        WorkFailed: they contradict each other, or do not have exactly one target.
+        InputFault: the entries contradict each other, or have more than one target.
     """
     for node_type, together in _grouped(nodes, lambda entry: entry.node_type).items():
-        _check_agreement(file, f"node type '{node_type}'", together)
+        _check_agreement(file, together)
         if len({entry.id_column for entry in together}) > 1:
-            raise WorkFailed(f"{file}: the entries of node type '{node_type}' name different id columns; they must be the same")
-    for key, alike in _grouped(edges, lambda entry: (entry.source_type, entry.relation, entry.destination_type)).items():
-        _check_agreement(file, f"edge type ({key[0]})-{key[1]}-({key[2]})", alike)
-    target_type, target = _target(file, nodes)
-    return ExportConfiguration(nodes=nodes, edges=edges, target_type=target_type, target=target)
+            raise InputFault(Fault.CONTRADICTION, f"{file}: the entries of node type '{node_type}' name different id columns; they "
+                             "must be the same", file=file)
+    for alike in _grouped(edges, lambda entry: (entry.source_type, entry.relation, entry.destination_type)).values():
+        _check_agreement(file, alike)
+    entries: list[NodeFile | EdgeFile] = [*nodes, *edges]
+    labelled = [entry for entry in entries if entry.label]
+    if not labelled:
+        if not edges:
+            raise InputFault(Fault.MISSING_LABELS, f"{file}: no entry has 'labels', which asks for link prediction, and there are "
+                             "no 'edges' to predict; give the entry of what is to be predicted 'labels', such as "
+                             '[{"label": ["column", "classification"]}]', file=file)
+        target = Label(column="", task=Task.LINK_PREDICT)
+        edges = tuple(replace(entry, label=target) for entry in edges)
+    else:
+        target = _target(file, labelled)
+    return ExportConfiguration(nodes=nodes, edges=edges, target=target, warnings=warnings)
 
 
 def _grouped(entries: Iterable[Entry], key: Callable[[Entry], Key]) -> dict[Key, list[Entry]]:
@@ -119,73 +173,88 @@ def _grouped(entries: Iterable[Entry], key: Callable[[Entry], Key]) -> dict[Key,
     return groups
 
 
-def _check_agreement(file: str, kind: str, entries: Sequence[NodeFile | EdgeFile]) -> None:
-    """A type that lies in several files has each of its features defined in the same way."""
+def _check_agreement(file: str, entries: Sequence[NodeFile | EdgeFile]) -> None:
+    """A type that lies in several files has each of its features, and its label, defined in the same way."""
     defined: dict[str, Feature] = {}
     for entry in entries:
         for feature in entry.features:
             if defined.setdefault(feature.name, feature) != feature:
-                raise WorkFailed(f"{file}: the entries of {kind} give different options for the feature '{feature.name}'; "
-                                 "they must be the same")
-
-
-def _target(file: str, nodes: tuple[NodeFile, ...]) -> tuple[str, Label]:
-    """The one thing to be predicted. A type that lies in several files repeats its label in each."""
-    targets = list(dict.fromkeys((node.node_type, node.label.column) for node in nodes if node.label))
-    if not targets:
-        raise WorkFailed(f"{file}: no entry of 'nodes' has 'labels', which asks for link prediction; that is {NOT_YET}. "
-                         "Node classification is: give the entry of the nodes to be classified "
-                         '"labels": [{"label": ["column", "classification"]}]')
-    if len(targets) > 1:
-        raise WorkFailed(f"{file}: there are labels for {' and '.join(f'{kind}.{column}' for kind, column in targets)}; "
-                         f"more than one target is {NOT_YET}")
-    labels = list(dict.fromkeys(node.label for node in nodes if node.label))
+                raise InputFault(Fault.CONTRADICTION, f"{file}: the entries of {entry.kind} give different options for the feature "
+                                 f"'{feature.name}'; they must be the same", file=file)
+    labels = list(dict.fromkeys(entry.label for entry in entries if entry.label))
     if len(labels) > 1:
-        raise WorkFailed(f"{file}: the entries of node type '{targets[0][0]}' give different options for the label "
-                         f"'{targets[0][1]}'; they must be the same")
-    return targets[0][0], labels[0]
+        raise InputFault(Fault.CONTRADICTION, f"{file}: the entries of {entries[0].kind} give different options for the label "
+                         f"'{labels[0].column}'; they must be the same", file=file)
+
+
+def _target(file: str, entries: Sequence[NodeFile | EdgeFile]) -> Label:
+    """The one thing to be predicted: one property of one node type, or of some edge types, or links of some edge types."""
+    kinds = {(entry.label.task, entry.label.column, entry.label.separator,
+              entry.node_type if isinstance(entry, NodeFile) else ""): entry for entry in entries if entry.label}
+    if len(kinds) > 1:
+        shown = " and ".join(f"{entry.kind} ({task}{f' of {column}' if column else ''})"
+                             for (task, column, _, _), entry in list(kinds.items())[:5])
+        raise InputFault(Fault.NOT_OFFERED, f"{file}: there are labels for {shown}; more than one target is {NOT_YET}", file=file)
+    label = entries[0].label
+    assert label is not None  # noqa: S101 - the caller has chosen entries with labels
+    return label
 
 
 def node_file(entry: JsonObject) -> NodeFile:
-    """An entry of ``nodes``. Raises WorkFailed for what is wrong in it."""
+    """An entry of ``nodes``. Raises InputFault for what is wrong in it."""
     entry.allow("file_name", "separator", "node", "features", "labels")
     id_column, node_type = entry.strings("node", ("id column", "node type"))
-    features, labels = read_features(entry), [_label(label) for label in entry.objects("labels")]
-    if len(labels) > 1:
-        raise entry.error("labels", f"there are {len(labels)} labels; more than one target is {NOT_YET}")
-    for i, feature in enumerate(features):
-        if labels and feature.column == labels[0].column:
-            raise entry.error(f"features[{i}]", f"the column '{feature.column}' is the label; it cannot be a feature as well")
+    features = read_features(entry)
     return NodeFile(file_name=entry.text("file_name"), separator=entry.character("separator") or ",", id_column=id_column,
-                    node_type=node_type, features=features, label=labels[0] if labels else None)
+                    node_type=node_type, features=features, label=_only_label(entry, features, NODE_TASKS))
 
 
 def edge_file(entry: JsonObject) -> EdgeFile:
-    """An entry of ``edges``. Raises WorkFailed for what is wrong in it."""
+    """An entry of ``edges``. Raises InputFault for what is wrong in it."""
     entry.allow("file_name", "separator", "source", "relation", "dest", "features", "labels")
-    if entry.objects("labels"):
-        raise entry.error("labels", f"edge classification, edge regression and link prediction are {NOT_YET}; "
-                                    "node classification is")
     source_column, source_type = entry.strings("source", ("id column", "node type"))
     relation_column, relation = entry.strings("relation", ("column", "relation"))
     destination_column, destination_type = entry.strings("dest", ("id column", "node type"))
+    features = read_features(entry)
     return EdgeFile(file_name=entry.text("file_name"), separator=entry.character("separator") or ",",
                     source_column=source_column, source_type=source_type, relation_column=relation_column, relation=relation,
-                    destination_column=destination_column, destination_type=destination_type, features=read_features(entry))
+                    destination_column=destination_column, destination_type=destination_type, features=features,
+                    label=_only_label(entry, features, EDGE_TASKS))
 
 
-def _label(entry: JsonObject) -> Label:
+def _only_label(entry: JsonObject, features: tuple[Feature, ...], tasks: Mapping[str, Task]) -> Label | None:
+    labels = [_label(label, tasks) for label in entry.objects("labels")]
+    if not labels:
+        return None
+    if len(labels) > 1:
+        raise entry.error("labels", f"there are {len(labels)} labels; more than one target is {NOT_YET}", name=Fault.NOT_OFFERED)
+    for i, feature in enumerate(features):
+        if feature.column == labels[0].column:
+            raise entry.error(f"features[{i}]", f"the column '{feature.column}' is the label; it cannot be a feature as well",
+                              name=Fault.CONTRADICTION)
+    return labels[0]
+
+
+def _label(entry: JsonObject, tasks: Mapping[str, Task]) -> Label:
     entry.allow("label", "split_rate", "custom_split_filenames", "separator")
     column, task = entry.strings("label", ("column", "task"))
-    if entry.known("label", task, ("classification", "regression", "link_prediction")) != "classification":
-        raise entry.error("label", f"the task '{task}' is {NOT_YET}; 'classification' is")
-    return Label(column=column, task=Task.NODE_CLASS, separator=entry.character("separator"), split=read_split(entry))
+    return label_of(entry, column, tasks[entry.known("label", task, tasks)])
+
+
+def label_of(entry: JsonObject, column: str, task: Task) -> Label:
+    """The label of this task and column with the separator and the split that ``entry`` has. Raises InputFault."""
+    separator = entry.character("separator")
+    if separator is not None and task not in CLASSIFICATIONS:
+        raise entry.error("separator", "only a classification can have several labels in a cell", name=Fault.CONTRADICTION)
+    if not column and task is not Task.LINK_PREDICT:
+        raise entry.error("label", "the column is missing; only link prediction has none")
+    return Label(column="" if task is Task.LINK_PREDICT else column, task=task, separator=separator, split=read_split(entry))
 
 
 def read_split(entry: JsonObject) -> tuple[float, float, float] | SplitFiles:
-    """The split that a label or an RDF target asks for. Raises WorkFailed for what is wrong in it."""
+    """The split that a label or an RDF target asks for. Raises InputFault for what is wrong in it."""
     if "split_rate" in entry.members and "custom_split_filenames" in entry.members:
-        raise entry.error("", "'split_rate' and 'custom_split_filenames' cannot both be given")
+        raise entry.error("", "'split_rate' and 'custom_split_filenames' cannot both be given", name=Fault.INVALID_SPLIT)
     if "custom_split_filenames" in entry.members:
         return _split_files(entry.object("custom_split_filenames"))
     return _split_rate(entry, entry.members.get("split_rate", list(DEFAULT_SPLIT)))
@@ -195,13 +264,13 @@ def _split_rate(entry: JsonObject, rates: Any) -> tuple[float, float, float]:
     numbers = isinstance(rates, list) and all(isinstance(rate, int | float) and not isinstance(rate, bool) for rate in rates)
     if not numbers or len(rates) != 3 or min(rates) < 0 or abs(sum(rates) - 1) > SPLIT_TOLERANCE or rates[0] == 0:
         raise entry.error("split_rate", "must be three numbers [train, valid, test] that add up to 1, the first above 0; "
-                                        f"it is {rates}")
+                                        f"it is {rates}", name=Fault.INVALID_SPLIT)
     return float(rates[0]), float(rates[1]), float(rates[2])
 
 
 def _split_files(entry: JsonObject) -> SplitFiles:
     entry.allow("train", "valid", "validation", "test")
     if "valid" in entry.members and "validation" in entry.members:
-        raise entry.error("", "'valid' and 'validation' mean the same; give one of them")
+        raise entry.error("", "'valid' and 'validation' mean the same; give one of them", name=Fault.INVALID_SPLIT)
     return SplitFiles(train=entry.text("train"), valid=entry.text("validation" if "validation" in entry.members else "valid"),
                       test=entry.text("test") if "test" in entry.members else None)

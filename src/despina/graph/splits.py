@@ -1,6 +1,7 @@
-"""The division of labelled nodes into training, validation and test part."""
+"""The division of labelled nodes or edges into training, validation and test part."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,38 +12,39 @@ SEED = 20_231_114
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Masks ``[n]``; a node is in one of the parts at most."""
+    """Masks ``[n]``; a node or edge is in one of the parts at most."""
 
     train: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     test: NDArray[np.bool_]
 
 
-def random_split(strata: NDArray[np.int64], rates: tuple[float, float, float], *, seed: int = SEED) -> Split:
-    """Divide the labelled nodes at random, each stratum (class) alike.
+def random_split(strata: NDArray[np.integer[Any]], rates: tuple[float, float, float], *, seed: int = SEED) -> Split:
+    """Divide the labelled nodes or edges at random, each stratum (class) alike.
 
-    Each part's size is its share of all labelled nodes to within one node, and as nearly as that allows its share of every stratum.
-    The training part is never empty: if its share is less than half a node, another part gives it one. Of a stratum with very few
-    nodes the training part has the first.
+    Each part's size is its share of all labelled ones to within one, and as nearly as that allows its share of every stratum. The
+    training part is never empty: if its share is less than half of one, another part gives it one. Of a stratum with very few
+    members the training part has the first.
 
     Args:
-        strata: ``[n]``; -1 for nodes that are not labelled.
+        strata: ``[n]``; -1 for what is not labelled.
         rates: the shares of train, valid and test; they add up to 1.
     """
-    nodes = np.random.default_rng(seed).permutation(np.flatnonzero(strata >= 0))
-    # Sorted by how far each node is in its stratum, any stretch of the nodes holds the same share of every stratum.
-    by_stratum = np.argsort(strata[nodes], kind="stable")
-    _, sizes = np.unique(strata[nodes], return_counts=True)
-    rank = np.concatenate([np.arange(size) / size for size in sizes]) if len(sizes) else np.empty(0)
-    nodes = nodes[by_stratum][np.argsort(rank, kind="stable")]
-    ends = np.rint(np.cumsum(rates) / np.sum(rates) * len(nodes)).astype(int)
+    members = np.random.default_rng(seed).permutation(np.flatnonzero(strata >= 0))
+    if len(members) and strata[members].min() < strata[members].max():
+        # Sorted by how far each member is in its stratum, any stretch of them holds the same share of every stratum.
+        by_stratum = np.argsort(strata[members], kind="stable")
+        _, sizes = np.unique(strata[members], return_counts=True)
+        rank = np.concatenate([np.arange(size) / size for size in sizes])
+        members = members[by_stratum][np.argsort(rank, kind="stable")]
+    ends = np.rint(np.cumsum(rates) / np.sum(rates) * len(members)).astype(int)
     train_end = max(ends[0], 1)
     valid_end = max(ends[1], train_end)
-    return Split(train=_mask(len(strata), nodes[:train_end]), valid=_mask(len(strata), nodes[train_end:valid_end]),
-                 test=_mask(len(strata), nodes[valid_end:]))
+    return Split(train=_mask(len(strata), members[:train_end]), valid=_mask(len(strata), members[train_end:valid_end]),
+                 test=_mask(len(strata), members[valid_end:]))
 
 
-def _mask(count: int, nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _mask(count: int, members: NDArray[np.int64]) -> NDArray[np.bool_]:
     mask = np.zeros(count, dtype=np.bool_)
-    mask[nodes] = True
+    mask[members] = True
     return mask

@@ -17,6 +17,7 @@ import msgspec
 from despina.artifacts import open_artifacts
 from despina.core.errors import DespinaError
 from despina.core.job import ProcessWork, RunSpec, StrategyWork, TrainWork
+from despina.graph.faults import InputFault
 from despina.programs.context import Context
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,11 @@ def _outcome(path: Path) -> dict[str, Any]:
         # Threads that wait are to sleep: beside other work spinning ones make training slower (bench/train.py).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return {"result": _run(spec, Context(folder=Path.cwd(), store=open_artifacts()))}
+    except InputFault as fault:
+        log.error("%s", fault.reason)  # noqa: TRY400 - the input is at fault; where we noticed says nothing
+        return {"failure_reason": fault.reason}
     except DespinaError as error:
-        log.error("%s", error)  # noqa: TRY400 - the input is at fault; where we noticed says nothing
+        log.error("%s", error)  # noqa: TRY400 - the same
         return {"failure_reason": str(error)}
     except MemoryError:
         traceback.print_exc()

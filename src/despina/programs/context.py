@@ -2,8 +2,9 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,10 +19,21 @@ class Context:
     folder: Path
     """The run's own folder; temporary files go here."""
     store: ArtifactStore
+    estimate: dict[str, Any] | None = None
+    """What the work is expected to take; every line of progress tells it."""
+
+    def estimated(self, estimate: dict[str, Any]) -> "Context":
+        """The same surroundings, from which ``report`` tells this estimate too.
+
+        Args:
+            estimate: as JSON, of at most some thousand characters: of a run's progress only the last 16 KiB are read.
+        """
+        return replace(self, estimate=estimate)
 
     def report(self, step: int, of: int, unit: str, *, metric: str | None = None, value: float | None = None,
                best: float | None = None) -> None:
         """Tell how far the run has come: one ``Progress`` line on standard output."""
-        progress = Progress(at=time.time_ns() // 1_000_000, step=step, of=of, unit=unit, metric=metric, value=value, best=best)
+        progress = Progress(at=time.time_ns() // 1_000_000, step=step, of=of, unit=unit, metric=metric, value=value, best=best,
+                            estimate=self.estimate)
         sys.stdout.write(msgspec.json.encode(progress).decode() + "\n")
         sys.stdout.flush()

@@ -2,65 +2,147 @@
 
 import logging
 import shutil
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from despina.core.errors import WorkFailed
+from despina.core.errors import DespinaError
 from despina.core.job import ProcessWork
 from despina.core.location import Location
 from despina.graph.bulk_load import advice, derive, find_bulk_load
-from despina.graph.export import read_export
+from despina.graph.continuation import CONFIGURATION, Earlier
+from despina.graph.estimate import estimate, refuse
+from despina.graph.export import Export, read_export
+from despina.graph.faults import Fault, InputFault
 from despina.graph.forms import read_form
-from despina.graph.schema import NOT_YET
-from despina.learn.hyperparameters import default_configuration
+from despina.graph.graph import Graph
+from despina.graph.machine import available_memory, free_disk
+from despina.graph.schema import ExportConfiguration
+from despina.learn.proposals import choose_model_type
+from despina.programs import report
 from despina.programs.context import Context
-from despina.programs.processed import write_processed
+from despina.programs.json_files import write_json
+from despina.programs.processed import GRAPH, write_processed
 
 log = logging.getLogger(__name__)
+
+DERIVED = "export"
+"""The subfolder of the output with the export that was made of files without a configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Input:
+    """What is to be read."""
+
+    folder: Path
+    configuration: ExportConfiguration
+    content: bytes
+    """Of the configuration file."""
+    note: str = ""
+    """What the user should know of a configuration that was derived."""
 
 
 def run(work: ProcessWork, context: Context) -> dict[str, Any]:
     """Read the export at ``work.input`` and put the processed graph at ``work.output``.
 
+    An input that cannot be used leaves ``processing-report.json`` with the findings there, and nothing else.
+
     Returns:
         How many ``nodes`` and ``edges`` the graph has and how many ``rows`` were read; ``train``, ``valid`` and ``test``: the nodes
-        in each part.
+        or edges in each part; ``removed`` and ``added``: nodes that the graph of ``work.previous`` had alone, or has not;
+        ``warnings``; and the ``estimate`` that was made before the work.
 
     Raises:
-        WorkFailed: the export cannot be used; the text names file, line, column and value.
+        InputFault: the export cannot be used; the findings name file, line, column and value.
         ArtifactError: a location cannot be read or written.
     """
-    if work.model_type not in {None, "heterogeneous"}:
-        raise WorkFailed(f"the model type '{work.model_type}' is {NOT_YET}; 'heterogeneous' is")
-    folder = Path(context.store.get(Location.parse(work.input)))
-    if not (folder / work.config_file_name).is_file():
-        raise _no_configuration(folder, work, context)
-    with TemporaryDirectory(dir=context.folder) as scratch:
-        folder, configuration = read_form(folder, work.config_file_name, Path(scratch))
-        export = read_export(folder, configuration, lambda step, of: context.report(step, of, "file"))
-    graph = export.graph
-    log.info("%d rows read", export.rows)
     out = context.folder / "out"
-    write_processed(out, graph, export.encodings, default_configuration(graph))
+    try:
+        with TemporaryDirectory(dir=context.folder) as scratch:
+            return _process(work, context, Path(scratch), out)
+    except InputFault as fault:
+        _report_failure(work, context, fault)
+        raise
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> dict[str, Any]:
+    begun = time.monotonic()
+    earlier = None
+    if work.previous is not None:
+        earlier = Earlier.load(Path(context.store.get(Location.parse(work.previous))), GRAPH)
+    given = _input(work, context, scratch, earlier)
+    expected = estimate(given.folder, given.configuration, model_type=work.model_type)
+    refuse(expected, given.folder, given.configuration, memory=available_memory(), disk=free_disk(context.folder))
+    context = context.estimated(expected.shortened())
+    export = read_export(given.folder, given.configuration, lambda step, of: context.report(step, of, "file"), earlier)
+    graph, rows = export.graph, sum(export.rows.values())
+    log.info("%d rows read", rows)
+    read = time.monotonic()
+    write_processed(out, graph, export.encodings, choose_model_type(graph, work.model_type))
+    (out / CONFIGURATION).write_bytes(given.content)
+    warnings = (*([given.note] if given.note else []), *export.warnings)
+    for warning in warnings:
+        log.warning("%s", warning)
+    write_json(out / report.FILE, report.report(
+        export, given.configuration, warnings=warnings, estimate=context.estimate,
+        seconds={"read": round(read - begun, 3), "write": round(time.monotonic() - read, 3)}))
     context.store.put(out, Location.parse(work.output))
-    shutil.rmtree(out)
-    return {"nodes": sum(graph.node_counts.values()), "rows": export.rows,
+    return {**_counts(graph, export), "rows": rows, "warnings": warnings, "estimate": context.estimate}
+
+
+def _counts(graph: Graph, export: Export) -> dict[str, int]:
+    removed = sum(map(len, graph.removed.values()))
+    parts = graph.target.by_type.values()
+    return {"nodes": sum(graph.node_counts.values()) - removed, "removed": removed, "added": export.added,
             "edges": sum(len(csr.indices) for csr in graph.edges.values()) // 2,
-            **{part: int(mask.sum()) for part, mask in
-               (("train", graph.target.train), ("valid", graph.target.valid), ("test", graph.target.test))}}
+            "train": sum(int(part.train.sum()) for part in parts), "valid": sum(int(part.valid.sum()) for part in parts),
+            "test": sum(int(part.test.sum()) for part in parts)}
 
 
-def _no_configuration(folder: Path, work: ProcessWork, context: Context) -> WorkFailed:
-    """What is to be said of an export without a configuration; one for CSV files of the bulk loader is put at ``work.output``."""
+def _input(work: ProcessWork, context: Context, scratch: Path, earlier: Earlier | None) -> _Input:
+    """The export, as CSV files with a configuration: RDF is converted, and files without a configuration are given one."""
+    folder = Path(context.store.get(Location.parse(work.input)))
+    file, note = work.config_file_name, ""
+    if (folder / file).is_file():
+        content = (folder / file).read_bytes()
+    elif earlier is not None:
+        content, note = earlier.configuration, f"there is no file '{file}' at {work.input}; that of the earlier job was taken"
+    else:
+        folder, file, note = _derive(folder, work, context, scratch)
+        content = (folder / file).read_bytes()
+    converted = scratch / "converted"
+    converted.mkdir()
+    folder, configuration = read_form(folder, file, converted, content=content)
+    return _Input(folder=folder, configuration=configuration, content=content, note=note)
+
+
+def _derive(folder: Path, work: ProcessWork, context: Context, scratch: Path) -> tuple[Path, str, str]:
+    """An export made of CSV files in the form of the bulk loader, which is put below the output; its configuration, and advice."""
     missing = f"there is no file '{work.config_file_name}' at {work.input}"
     present = sorted(folder.glob("*.json"))
     misspelled = any(b'"graph"' in path.read_bytes() for path in present if path.is_file())
     nodes, edges = ([], []) if misspelled else find_bulk_load(folder)
-    if not nodes:
-        return WorkFailed(f"{missing}; the JSON files there are: {', '.join(path.name for path in present) or 'none'}")
-    with TemporaryDirectory(dir=context.folder) as scratch:
-        export = Path(scratch) / "export"
-        candidates = derive(nodes, edges, export)
-        context.store.put(export, Location.parse(work.output))
-    return WorkFailed(f"{missing}, and {advice(candidates, work.output.rstrip('/'))}")
+    if not nodes and not edges:
+        names = ", ".join(path.name for path in present) or "none"
+        raise InputFault(Fault.MISSING_CONFIGURATION, f"{missing}; the JSON files there are: {names}", file=work.config_file_name)
+    derived = derive(nodes, edges, scratch / DERIVED)
+    place = Location.parse(work.output) / DERIVED
+    context.store.put(derived.folder, place)
+    note = f"{missing}, and {advice(derived, str(place))}"
+    if not derived.links:
+        raise InputFault(Fault.MISSING_LABELS, note, file=work.config_file_name)
+    return derived.folder, CONFIGURATION, note
+
+
+def _report_failure(work: ProcessWork, context: Context, fault: InputFault) -> None:
+    """Put the findings at the output. That it cannot be written must not hide them: the job's failure reason has the first."""
+    try:
+        with TemporaryDirectory(dir=context.folder) as folder:
+            write_json(Path(folder) / report.FILE, report.failure(fault))
+            context.store.put(Path(folder), Location.parse(work.output))
+    except (DespinaError, OSError) as error:
+        log.warning("the findings could not be written to %s: %s", work.output, error)

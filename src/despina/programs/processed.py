@@ -8,75 +8,57 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from despina.graph.export import Encodings
-from despina.graph.graph import Graph
-from despina.programs.instances import CPU, GPU, smallest
+from despina.graph.continuation import ENCODINGS
+from despina.graph.encodings import EdgeEncodings, Encodings, TypeEncodings
+from despina.graph.features import RawEncoding
+from despina.graph.graph import EdgeType, Features, Graph
+from despina.learn.proposals import ModelType, default_configuration, templates
+from despina.programs.instances import training_recommendation
+from despina.programs.json_files import write_json
 
 GRAPH = "graph"
 """The subfolder that ``Graph.load`` reads."""
+TEMPLATES = "hpo-configuration-templates"
 
 
-def write_processed(folder: Path, graph: Graph, encodings: Encodings, hyperparameters: dict[str, Any]) -> None:
-    """Write all files of a data-processing job's output.
-
-    Args:
-        folder: where to; made when missing.
-        graph: the processed graph.
-        encodings: how its features were encoded.
-        hyperparameters: the content of ``model-hpo-configuration.json``.
-    """
+def write_processed(folder: Path, graph: Graph, encodings: Encodings, model_type: ModelType) -> None:
+    """Write all files of a data-processing job's output into ``folder``, which is made when missing."""
     graph.save(folder / GRAPH)
-    (folder / "encoding.json").write_bytes(_json(encodings))
-    (folder / "model-hpo-configuration.json").write_bytes(_json(hyperparameters))
-    (folder / "train_instance_recommendation.json").write_bytes(_json(_recommendation(graph)))
+    write_json(folder / ENCODINGS, encodings)
+    write_json(folder / "model-hpo-configuration.json", default_configuration(graph, model_type))
+    for model, configuration in templates(graph, model_type).items():
+        (folder / TEMPLATES).mkdir(exist_ok=True)
+        write_json(folder / TEMPLATES / f"{model}.json", configuration)
+    write_json(folder / "train_instance_recommendation.json", training_recommendation(graph))
     with (folder / "info.pkl").open("wb") as file:
-        pickle.dump(_info(graph, encodings), file, protocol=4)
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+        pickler = pickle.Pickler(file, protocol=4)
+        pickler.fast = True  # no memo of the ids: millions of them, and none is there twice
+        pickler.dump(_info(graph, encodings))
 
 
 def _info(graph: Graph, encodings: Encodings) -> dict[str, Any]:
     """``info.pkl``: ids, labels and what each feature is, keyed as Neptune ML's toolkit reads them."""
     target = graph.target
-    node_features: dict[str, dict[str, dict[str, Any]]] = {}
-    for node_type, features in encodings.nodes.items():
-        raw = graph.raw_features.get(node_type, {})
-        node_features[node_type] = {
-            name: {"type": "raw_feat", "raw_feat": raw[name]} if name in raw
-            else {"type": _tag(encoding), "columns": list(graph.feature_columns[node_type][name])}
-            for name, encoding in features.items() if name in raw or encoding.width}
-    edge_features = {
-        tuple(edges.type): {name: {"type": _tag(edges.features[name]), "columns": list(columns)}
-                            for name, columns in edges.columns.items()}
-        for edges in encodings.edges if edges.columns}
+    kinds = [tuple(kind) if isinstance(kind, EdgeType) else kind for kind in target.by_type]
     return {
-        "node_id_map": {node_type: dict(zip(ids, range(len(ids)), strict=True)) for node_type, ids in graph.node_ids.items()},
-        "label_map": {target.node_type: dict(enumerate(target.classes))},
-        "label_properties": {target.node_type: target.property},
+        "node_id_map": {node_type: graph.index_by_id(node_type) for node_type in graph.node_ids},
+        "label_map": {kind: dict(enumerate(target.classes)) for kind in kinds} if target.classes else {},
+        "label_properties": dict.fromkeys(kinds, target.property_name) if target.property_name else {},
         "is_multilabel": target.multilabel,
-        "node_feat_meta": node_features,
-        "edge_feat_meta": edge_features,
+        "node_feat_meta": {node_type: _feature_meta(entry, graph.features.get(node_type), graph.raw_features.get(node_type, {}))
+                           for node_type, entry in encodings.nodes.items()},
+        "edge_feat_meta": {tuple(entry.type): meta for entry in encodings.edges
+                           if (meta := _feature_meta(entry, graph.edge_features.get(entry.type), {}))},
         "node_counts": np.array(list(graph.node_counts.values()), dtype=np.int64),
     }
 
 
-def _tag(encoding: msgspec.Struct) -> str:
-    return str(encoding.__struct_config__.tag)
-
-
-def _recommendation(graph: Graph) -> dict[str, Any]:
-    """``train_instance_recommendation.json``: memory and disk in bytes.
-
-    Memory is 1 GiB for the program, plus the graph, plus for each node 2 KiB: embedding, activations, gradients and optimiser state
-    at 64 hidden units and two layers, in 32 bits. Disk is four times the graph, for its copies along the way.
-    """
-    csr = sum(csr.indptr.nbytes + csr.indices.nbytes + csr.edge_ids.nbytes for csr in graph.edges.values())
-    features = sum(matrix.nbytes for matrix in (*graph.features.values(), *graph.edge_features.values()))
-    memory = 2**30 + csr + features + 2048 * sum(graph.node_counts.values())
-    return {"instance": smallest(GPU, memory), "cpu_instance": smallest(CPU, memory), "disk_size": 4 * (csr + features),
-            "mem_size": memory}
+def _feature_meta(encodings: TypeEncodings | EdgeEncodings, features: Features | None,
+                  raw: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
+    meta: dict[str, dict[str, Any]] = {name: {"type": "raw_feat", "raw_feat": cells} for name, cells in raw.items()}
+    for name, encoding in encodings.features.items():
+        if encoding.width and features is not None and not isinstance(encoding, RawEncoding):
+            meta[name] = {"type": str(encoding.__struct_config__.tag), "columns": list(features.columns[name])}
+    return meta

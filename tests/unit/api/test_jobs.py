@@ -150,6 +150,26 @@ def test_details_show_the_runs() -> None:
                       "startedAt": NOW + 1, "parameters": {"lr": 0.01}}
 
 
+def test_details_show_what_data_processing_was_expected_to_take_and_what_came_out() -> None:
+    client = Client()
+    job = processing_job()
+    run = replace(job.runs[0], state=RunState.RUNNING,
+                  progress=Progress(at=NOW, step=1, of=2, unit="file", estimate={"rows": 7}))
+    client.jobs.add(plans.with_step(job, replace(job.steps[0], runs=(run,))))
+    shown, = client.get("/ml/dataprocessing/dp-1?details=true").json["details"]["runs"]
+    assert shown["progress"] == {"at": NOW, "step": 1, "of": 2, "unit": "file", "estimate": {"rows": 7}}
+    assert not shown.keys() & {"estimate", "warnings", "result"}
+    ended = replace(run, state=RunState.SUCCEEDED, result={"estimate": {"rows": 7}, "warnings": ["twins"], "nodes": 3, "rows": 8})
+    client.jobs.add(plans.with_step(job, replace(job.steps[0], runs=(ended,))))
+    shown, = client.get("/ml/dataprocessing/dp-1?details=true").json["details"]["runs"]
+    assert (shown["estimate"], shown["warnings"], shown["result"]) == ({"rows": 7}, ["twins"], {"nodes": 3, "rows": 8})
+    assert "estimate" not in shown["progress"], "it is told once"
+    client.jobs.add(plans.with_step(job, replace(job.steps[0], runs=(replace(ended, result={"nodes": 3, "warnings": []}),))))
+    shown, = client.get("/ml/dataprocessing/dp-1?details=true").json["details"]["runs"]
+    assert shown["progress"]["estimate"] == {"rows": 7}
+    assert "warnings" not in shown
+
+
 def test_list_is_plain_for_plain_clients() -> None:
     client = Client(FakeJobs(next_token="further"))
     for job_id in ("tr-1", "tr-2"):

@@ -11,7 +11,7 @@ import polars as pl
 from despina.graph.export import Export, read_export
 from despina.graph.features.options import Feature, FeatureType
 from despina.graph.schema import read_configuration
-from despina.graph.tables import Column, CsvFile, Table
+from despina.graph.tables import Column, CsvFile, Stretch, Table
 
 NODES = "nodes/person.csv"
 EDGES = "edges/%28person%29-knows-%28person%29.consolidated.csv"
@@ -78,9 +78,14 @@ def read(folder: Path) -> Export:
 
 def column(values: Sequence[str | None], name: str = "p") -> Column:
     """A column as if read from the file ``values.csv``; the first value stands in line 2."""
-    frame = pl.DataFrame({"\0row": range(len(values)), "\0file": pl.Series([0] * len(values), dtype=pl.UInt16),
-                          name: pl.Series(values, dtype=pl.String)})
-    return Table(frame=frame, files=(CsvFile(name="values.csv", path=Path("values.csv"), separator=","),)).column(name)
+    return table(values, name).column(name)
+
+
+def table(values: Sequence[str | None], name: str = "p") -> Table:
+    """A table of one column as if read from the file ``values.csv``."""
+    cells = pl.Series(name, [None if value == "" else value for value in values], dtype=pl.String)
+    stretch = Stretch(file=CsvFile(name="values.csv", path=Path("values.csv"), separator=","), rows=range(len(values)))
+    return Table(cells={name: cells}, stretches=(stretch,))
 
 
 def feature(kind: FeatureType, **options: Any) -> Feature:

@@ -1,4 +1,4 @@
-"""CSV files without a configuration become an export with one, which only lacks the label."""
+"""CSV files without a configuration become an export with one, which has no label: links are predicted, if there are any."""
 
 import gzip
 import json
@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from despina.core.errors import WorkFailed
-from despina.graph.bulk_load import CONFIGURATION, Candidate, advice, derive, find_bulk_load
-from despina.graph.export import Export, read_export
-from despina.graph.graph import EdgeType
-from despina.graph.schema import read_configuration
+from despina.core.task import Task
+from despina.graph.bulk_load import CONFIGURATION, Candidate, Derived, advice, derive, find_bulk_load
+from despina.graph.faults import Fault, InputFault
+from despina.graph.schema import ExportConfiguration, read_configuration
 
 NODES = """\
 ~id,~label,code:String,runways:Int,country:String(single),tags:String[],built:Date
@@ -34,36 +33,54 @@ EDGES = """\
 FILES: dict[str, str | bytes] = {"nodes.csv": NODES, "edges.csv": EDGES}
 
 
-def derived(folder: Path, files: dict[str, str | bytes]) -> tuple[dict[str, Any], list[Candidate]]:
-    """The graph of the configuration that is derived, and the candidates."""
+def derived(folder: Path, files: dict[str, str | bytes]) -> tuple[dict[str, Any], Derived]:
+    """The graph of the configuration that is derived, and what is told beside it."""
     for name, content in files.items():
         (folder / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "in" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    candidates = derive(*find_bulk_load(folder / "in"), folder / "out")
-    document = json.loads((folder / "out" / CONFIGURATION).read_bytes())
+    made = derive(*find_bulk_load(folder / "in"), folder / "out")
+    assert made.folder == folder / "out"
+    document = json.loads((made.folder / CONFIGURATION).read_bytes())
     assert (document["version"], document["query_engine"]) == ("v2.0", "gremlin")
     graph: dict[str, Any] = document["graph"]
-    return graph, candidates
+    return graph, made
 
 
-def read(folder: Path, files: dict[str, str | bytes], label: str = "country") -> Export:
-    """The graph, once the user has named the label of the first entry."""
-    graph, _ = derived(folder, files)
-    entry = graph["nodes"][0]
-    entry["features"] = [feature for feature in entry["features"] if feature["feature"][0] != label]
-    entry["labels"] = [{"label": [label, "classification"]}]
-    configuration = read_configuration(CONFIGURATION, json.dumps({"graph": graph}).encode())
-    return read_export(folder / "out", configuration, lambda done, of: None)
+def configured(made: Derived) -> ExportConfiguration:
+    return read_configuration(CONFIGURATION, (made.folder / CONFIGURATION).read_bytes())
+
+
+def rows(made: Derived, name: str) -> list[str]:
+    return (made.folder / name).read_text(encoding="utf-8").splitlines()
 
 
 def test_rows_are_sorted_by_type(tmp_path: Path) -> None:
-    export = read(tmp_path, FILES)
-    assert export.graph.node_ids == {"airport": ["a", "b", "c", "d"], "country;place": ["e", "f"], "vertex": ["g"]}
-    forward = {kind: csr.indices.tolist() for kind, csr in export.graph.edges.items() if not kind.relation.startswith("rev-")}
-    assert forward == {EdgeType("airport", "route", "airport"): [0, 1], EdgeType("airport", "in", "country;place"): [0, 3],
-                       EdgeType("vertex", "edge", "country;place"): [0]}
-    assert export.graph.target.labels.tolist() == [0, 0, 1, 1]
-    assert export.rows == 12
+    graph, made = derived(tmp_path, FILES)
+    assert {entry["node"][1]: [row.split(",")[0] for row in rows(made, entry["file_name"])[1:]] for entry in graph["nodes"]} == {
+        "airport": ["a", "b", "c", "d"], "country;place": ["e", "f"], "vertex": ["g"]}
+    assert {(entry["source"][1], entry["relation"][1], entry["dest"][1]): rows(made, entry["file_name"]) for entry in
+            graph["edges"]} == {
+        ("airport", "route", "airport"): ["~label,~from,~to,dist", "route,a,b,10", "route,b,c,20.5"],
+        ("airport", "in", "country;place"): ["~label,~from,~to", "in,a,e", "in,d,f"],
+        ("vertex", "edge", "country;place"): ["~label,~from,~to", "edge,g,e"]}
+
+
+def test_links_are_predicted(tmp_path: Path) -> None:
+    _, made = derived(tmp_path, FILES)
+    assert made.links
+    configuration = configured(made)
+    assert configuration.target.task is Task.LINK_PREDICT
+    assert [edge.label for edge in configuration.edges] == [configuration.target] * 3
+
+
+def test_what_is_derived_can_be_given_a_label(tmp_path: Path) -> None:
+    graph, made = derived(tmp_path, FILES)
+    airport = graph["nodes"][0]
+    airport["features"] = [feature for feature in airport["features"] if feature["feature"][0] != "country"]
+    airport |= json.loads(f"{{{made.candidates[0].labels}}}")
+    configuration = read_configuration(CONFIGURATION, json.dumps({"graph": graph}).encode())
+    assert (configuration.target.task, configuration.target.column) == (Task.NODE_CLASS, "country")
+    assert configuration.nodes[0].label == configuration.target
 
 
 def test_features_follow_the_declared_types(tmp_path: Path) -> None:
@@ -97,40 +114,114 @@ def test_several_files_are_one_graph(tmp_path: Path) -> None:
     assert graph["edges"][0]["relation"] == ["", "edge"]
 
 
+@pytest.mark.parametrize(("header", "name", "feature"), [
+    ("size:Int(single)", "size", {"norm": "min-max", "imputer": "median"}), ("name:String(set)", "name", {}),
+    ("tags:string[]", "tags", {"separator": ";"}), ("tags:String(set)[]", "tags", {"separator": ";"}),
+    ("tags:String[](set)", "tags", {"separator": ";"}), ("sizes:DOUBLE[]", "sizes", {"separator": ";", "imputer": "median"}),
+    (r"a\:b:String", "a:b", {}), (r"a\:int", "a:int", {}), ("note:text", "note:text", {}),
+    ("at:DateTime", "at", {"datetime_parts": ["year", "month", "weekday", "hour"]}),
+])
+def test_headers(tmp_path: Path, header: str, name: str, feature: dict[str, Any]) -> None:
+    graph, made = derived(tmp_path, {"nodes.csv": f"~id,{header}\na,1\n"})
+    found, = graph["nodes"][0]["features"]
+    assert found.pop("feature")[:2] == [name, name]
+    assert found == feature
+    assert rows(made, "nodes/vertex.csv") == [f"~id,~label,{name}", "a,vertex,1"]
+
+
 def test_nodes_alone_and_long_labels(tmp_path: Path) -> None:
-    graph, candidates = derived(tmp_path, {"nodes.csv": f"~id,~label\na,{'x' * 300}1\nb,{'x' * 300}2\n"})
+    graph, made = derived(tmp_path, {"nodes.csv": f"~id,~label\na,{'x' * 300}1\nb,{'x' * 300}2\n"})
     assert graph["edges"] == []
-    assert candidates == []
+    assert (made.links, made.candidates) == (False, ())
     assert len({entry["file_name"] for entry in graph["nodes"]}) == 2
-    assert all((tmp_path / "out" / entry["file_name"]).is_file() for entry in graph["nodes"])
+    assert all((made.folder / entry["file_name"]).is_file() for entry in graph["nodes"])
+    with pytest.raises(InputFault) as caught:
+        configured(made)
+    assert caught.value.findings[0].name is Fault.MISSING_LABELS
 
 
-def test_candidates_have_values_that_recur(tmp_path: Path) -> None:
-    _, candidates = derived(tmp_path, FILES | {"nodes.csv": NODES.replace(",2,DE", ",1,DE").replace("DDD,,", "DDD,3,")})
-    assert candidates.pop() == Candidate(node_type="airport", name="runways", several=False), "words go before numbers"
-    assert [(candidate.node_type, candidate.name) for candidate in candidates] == [("airport", "country")]
-    text = advice(candidates, "s3://b/out")
-    assert 'such as, for \'airport\', "labels": [{"label":["country","classification"]}]' in text
-    assert "properties whose values recur are airport.country" in text
-    assert "none" in advice([], "s3://b/out")
+def test_edge_files_without_rows_are_no_edges(tmp_path: Path) -> None:
+    assert not derived(tmp_path, {"nodes.csv": "~id\na\n", "edges.csv": "~id,~from,~to\n"})[1].links
+
+
+def test_edges_alone_name_their_nodes(tmp_path: Path) -> None:
+    graph, made = derived(tmp_path, {"one.csv": "~from,~to,~label\na,b,knows\n", "two.csv.gz": gzip.compress(b"~from,~to\nb,c\n")})
+    assert graph["nodes"] == []
+    assert [(entry["source"], entry["relation"], entry["dest"]) for entry in graph["edges"]] == [
+        (["~from", "vertex"], ["", "knows"], ["~to", "vertex"]), (["~from", "vertex"], ["", "edge"], ["~to", "vertex"])]
+    assert configured(made).target.task is Task.LINK_PREDICT
+
+
+@pytest.mark.parametrize(("label", "node_type"), [("", "vertex"), (";", "vertex"), ("b;a;b", "a;b"), ("b::a", "a;b"), ("a;", "a")])
+def test_types_of_labels(tmp_path: Path, label: str, node_type: str) -> None:
+    assert derived(tmp_path, {"nodes.csv": f"~id,~label\nx,{label}\n"})[0]["nodes"][0]["node"] == ["~id", node_type]
+
+
+def proposed(made: Derived) -> list[tuple[str, str]]:
+    return [(str(candidate), candidate.task) for candidate in made.candidates]
+
+
+def test_candidates_have_values_that_recur_or_are_numbers(tmp_path: Path) -> None:
+    nodes = NODES.replace(",2,DE", ",1,DE").replace("DDD,,", "DDD,3,")
+    _, made = derived(tmp_path, FILES | {"nodes.csv": nodes})
+    assert proposed(made) == [("airport.country", "classification"), ("airport.runways", "classification"),
+                              ("airport.runways", "regression"), ("(airport)-route-(airport).dist", "regression")]
+    assert made.candidates[0].labels == '"labels": [{"label":["country","classification"]}]'
+    assert made.candidates[-1] == Candidate(entries="edges", type="(airport)-route-(airport)", name="dist", task="regression")
+    assert made.candidates[-1].labels == '"labels": [{"label":["dist","regression"]}]'
+
+
+def test_numbers_that_do_not_differ_and_times_are_no_candidates(tmp_path: Path) -> None:
+    _, made = derived(tmp_path, {"nodes.csv": "~id,one:Int,at:Date,x:Double[]\n" + "".join(
+        f"{i},1,200{i % 2}-01-01,{i};1\n" for i in range(4))})
+    assert proposed(made) == []
 
 
 def test_a_candidate_of_several_values_is_proposed_with_its_separator(tmp_path: Path) -> None:
-    _, candidates = derived(tmp_path, {"nodes.csv": "~id,~label,tags:String[]\n" + "a,t,x;y\nb,t,x\nc,t,x;y\nd,t,x\n"})
-    assert candidates[0].labels == '"labels": [{"label":["tags","classification"],"separator":";"}]'
+    _, made = derived(tmp_path, {"nodes.csv": "~id,~label,tags:String[]\n" + "a,t,x;y\nb,t,x\nc,t,x;y\nd,t,x\n"})
+    assert made.candidates[0].labels == '"labels": [{"label":["tags","classification"],"separator":";"}]'
 
 
-@pytest.mark.parametrize(("files", "expected"), [
+def test_advice_beside_link_prediction(tmp_path: Path) -> None:
+    _, made = derived(tmp_path, FILES)
+    assert advice(made, "s3://b/out") == (
+        "nothing says what is to be predicted, so that links are, of all types of edges. A configuration was derived from the CSV "
+        "files, which were sorted by type, and written to s3://b/out/training-data-configuration.json. To predict a property "
+        "instead, add 'labels' to the entry of the type that has the property, and take the property out of its 'features'; such "
+        "as, for 'airport' in 'nodes', \"labels\": [{\"label\":[\"country\",\"classification\"]}]. Properties that could be labels "
+        "are for classification airport.country and for regression airport.runways, (airport)-route-(airport).dist. Then start "
+        "data processing with the input s3://b/out")
+
+
+def test_advice_without_edges(tmp_path: Path) -> None:
+    _, made = derived(tmp_path, {"nodes.csv": "~id\na\n"})
+    assert advice(made, "s3://b/out") == (
+        "nothing says what is to be predicted, and there are no edges, whose links could be. A configuration was derived from the "
+        "CSV files, which were sorted by type, and written to s3://b/out/training-data-configuration.json. Add 'labels' to the "
+        "entry of the type that has the property, and take the property out of its 'features'; such as, for 'TYPE' in 'nodes', "
+        '"labels": [{"label":["PROPERTY","classification"]}]. Properties that could be labels are none that their values '
+        "tell. Then start data processing with the input s3://b/out")
+
+
+@pytest.mark.parametrize(("files", "expected", "name"), [
     ({"edges.csv": EDGES.replace("1,a,b", "1,a,z")},
-     "edges.csv, line 2, column '~to': 'z' is the id of no node of type 'vertex' in nodes.csv"),
-    ({"edges.csv": EDGES.replace("2,b,c", "2,,c")}, "edges.csv, line 3, column '~from': the cell is empty"),
-    ({"more.csv": "~id,~label\na,other\n"}, ": 'a' is the id of another node of type 'vertex' already (more.csv, line 2)"),
-    ({"more.csv": "~id,~label\n,other\n"}, "more.csv, line 2, column '~id': the cell is empty; every node must have an id"),
+     "edges.csv, line 2, column '~to': 'z' is the id of no node of type 'vertex' in nodes.csv", Fault.DANGLING_EDGE),
+    ({"edges.csv": EDGES.replace("2,b,c", "2,,c")}, "edges.csv, line 3, column '~from': the cell is empty", Fault.DANGLING_EDGE),
+    ({"more.csv": "~id,~label\na,other\n"},
+     "nodes.csv, line 2, column '~id': 'a' is the id of another node of type 'vertex' already (more.csv, line 2)",
+     Fault.DUPLICATE_ID),
+    ({"more.csv.gz": gzip.compress(NODES.encode())},
+     "nodes.csv, line 2, column '~id': 'a' is the id of another node of type 'vertex' already (more.csv.gz, line 2)",
+     Fault.DUPLICATE_ID),
+    ({"more.csv": "~id,~label\n,other\n"}, "more.csv, line 2, column '~id': the cell is empty; every node must have an id",
+     Fault.MISSING_ID),
     ({"more.csv": "~id,~label,size:Int,size:Long\nz,other,1,1\n"},
-     "more.csv, line 1: the property 'size' is there twice; names must be unique"),
-    ({"more.csv": b"\xff\xfe~\x00"}, "more.csv"),
+     "more.csv, line 1: the property 'size' is there twice; names must be unique", Fault.AMBIGUOUS_COLUMN),
+    ({"more.csv": b"\xff\xfe~\x00"}, "more.csv", Fault.MALFORMED_FILE),
 ])
-def test_what_is_wrong_is_said(tmp_path: Path, files: dict[str, str | bytes], expected: str) -> None:
-    with pytest.raises(WorkFailed) as caught:
+def test_what_is_wrong_is_said(tmp_path: Path, files: dict[str, str | bytes], expected: str, name: Fault) -> None:
+    with pytest.raises(InputFault) as caught:
         derived(tmp_path, FILES | files)
     assert expected in str(caught.value)
+    assert caught.value.findings[0].name is name
+    assert caught.value.findings[0].file

@@ -7,11 +7,18 @@ import numpy as np
 from tests.unit.graph.people import CONFIGURATION, EDGES, FILES, NODES, read, write
 
 from despina.graph.export import read_export
-from despina.graph.graph import EdgeType
+from despina.graph.graph import EdgeType, Graph
 from despina.graph.schema import read_configuration
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "air-routes"
 KNOWS = EdgeType("person", "knows", "person")
+
+
+def labels(graph: Graph) -> list[Any]:
+    """The labels of the nodes, by their indices."""
+    found = graph.target.nodes.labels
+    assert found is not None
+    return list(found.tolist())
 
 
 def changed(name: str, old: str, new: str) -> dict[str, str]:
@@ -22,21 +29,21 @@ def changed(name: str, old: str, new: str) -> dict[str, str]:
 def test_the_graph_is_what_the_files_say(tmp_path: Path) -> None:
     export = read(write(tmp_path))
     graph = export.graph
-    assert export.rows == 10
+    assert export.rows == {"person": 6, KNOWS: 4}
     assert graph.node_counts == {"person": 6}
     assert graph.node_ids == {"person": list("abcdef")}
-    assert graph.feature_columns == {"person": {"age": (0, 1), "town": (1, 4)}}
+    assert graph.features["person"].columns == {"age": (0, 1), "town": (1, 4)}
     # Age scaled to 0..1 with the median 40 for the missing one; Bonn and Cork are equally common, then Delft.
-    assert graph.features["person"].tolist() == [[0.25, 1, 0, 0], [0.5, 0, 1, 0], [0.5, 1, 0, 0], [0, 0, 0, 0], [0.75, 0, 1, 0],
-                                                 [1, 0, 0, 1]]
+    assert graph.features["person"].to_dense().tolist() == [
+        [0.25, 1, 0, 0], [0.5, 0, 1, 0], [0.5, 1, 0, 0], [0, 0, 0, 0], [0.75, 0, 1, 0], [1, 0, 0, 1]]
     assert set(graph.edges) == {KNOWS, KNOWS.reverse}
     knows, reverse = graph.edges[KNOWS], graph.edges[KNOWS.reverse]
     assert (knows.indptr.tolist(), knows.indices.tolist(), knows.edge_ids.tolist()) == ([0, 2, 3, 3, 3, 4, 4], [1, 2, 0, 5],
                                                                                         [1, 2, 0, 3])
     assert (reverse.indptr.tolist(), reverse.indices.tolist()) == ([0, 1, 2, 3, 3, 3, 4], [1, 0, 0, 4])
-    assert graph.edge_features[KNOWS].ravel().tolist() == [1.5, 2.5, 3.5, 4.5]
+    assert graph.edge_features[KNOWS].dense.ravel().tolist() == [1.5, 2.5, 3.5, 4.5]
     assert graph.target.classes == ("x", "y")
-    assert graph.target.labels.tolist() == [0, 1, 0, 1, 0, -1]
+    assert labels(graph) == [0, 1, 0, 1, 0, -1]
 
 
 def test_graph_may_be_a_list_and_several_files_may_share_a_type(tmp_path: Path) -> None:
@@ -45,7 +52,7 @@ def test_graph_may_be_a_list_and_several_files_may_share_a_type(tmp_path: Path) 
     parts = [{"nodes": [entry(NODES), entry("nodes/more.csv")]}, {"edges": edges(), "warnings": []}]
     graph = read(write(tmp_path, {"graph": parts}, files)).graph
     assert graph.node_ids == {"person": list("abcdef")}
-    assert graph.target.labels.tolist() == [0, 1, 0, 1, 0, -1]
+    assert labels(graph) == [0, 1, 0, 1, 0, -1]
 
 
 def entry(file_name: str) -> dict[str, Any]:
@@ -65,8 +72,8 @@ def test_a_url_encoded_file_name_is_found_literally_or_decoded(tmp_path: Path) -
 def test_type_suffixes_in_headers_are_tolerated(tmp_path: Path) -> None:
     files = changed(NODES, "age,town,since,group", "age:int,town:string[],since:date,group:string")
     graph = read(write(tmp_path, {"graph.nodes.0.labels.0.label.0": "group:string"}, files)).graph
-    assert graph.feature_columns["person"] == {"age": (0, 1), "town": (1, 4)}
-    assert graph.target.property == "group"
+    assert graph.features["person"].columns == {"age": (0, 1), "town": (1, 4)}
+    assert graph.target.property_name == "group"
 
 
 def test_a_relation_column_makes_a_type_of_each_value(tmp_path: Path) -> None:
@@ -76,7 +83,7 @@ def test_a_relation_column_makes_a_type_of_each_value(tmp_path: Path) -> None:
     graph = read(write(tmp_path, {"graph.edges.0.relation": ["how", "knows"]}, {EDGES: content})).graph
     work, school = EdgeType("person", "knows-work", "person"), EdgeType("person", "knows-school", "person")
     assert set(graph.edges) == {work, school, work.reverse, school.reverse}
-    assert graph.edge_features[work].ravel().tolist() == [1.5, 3.5, 4.5]
+    assert graph.edge_features[work].dense.ravel().tolist() == [1.5, 3.5, 4.5]
     assert graph.edges[work].indices[graph.edges[work].edge_ids.argsort()].tolist() == [0, 2, 5]
 
 
@@ -100,16 +107,16 @@ def test_raw_features_are_kept_as_they_are(tmp_path: Path) -> None:
 def test_reading_twice_gives_the_same_graph(tmp_path: Path) -> None:
     folder = write(tmp_path)
     first, second = read(folder).graph, read(folder).graph
-    assert np.array_equal(first.target.train, second.target.train)
-    assert np.array_equal(first.features["person"], second.features["person"])
+    assert np.array_equal(first.target.nodes.train, second.target.nodes.train)
+    assert np.array_equal(first.features["person"].dense, second.features["person"].dense)
 
 
 def test_the_example_is_read() -> None:
     export = read(EXAMPLE)
-    assert export.rows == 3_504 + 50_637
+    assert list(export.rows.values()) == [3_504, 50_637]
     target = export.graph.target
     assert target.classes == ("AF", "AS", "EU", "NA", "OC", "SA")
-    assert [int(mask.sum()) for mask in (target.train, target.valid, target.test)] == [2_102, 701, 701]
+    assert [int(mask.sum()) for mask in (target.nodes.train, target.nodes.valid, target.nodes.test)] == [2_102, 701, 701]
 
 
 def test_every_file_is_reported(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.unit.graph.people import NODES, column, feature, read, write
+from tests.unit.graph.people import NODES, column, feature, read, table, write
 
 from despina.core.errors import WorkFailed
-from despina.graph.export import Encodings
+from despina.graph.encodings import Encodings
+from despina.graph.faults import Findings
 from despina.graph.features import Encoding, transform
 from despina.graph.features import fit as fit_all
 from despina.graph.features.category import MAX_CATEGORIES, CategoryEncoding
@@ -237,13 +238,13 @@ def test_the_encodings_of_an_export_are_stored_and_used_again(tmp_path: Path) ->
     export = read(folder)
     again = msgspec.json.decode(msgspec.json.encode(export.encodings), type=Encodings)
     assert again == export.encodings
-    stored = again.nodes["person"]
+    stored = again.nodes["person"].features
     assert list(stored) == ["age", "decade", "town", "towns", "since"]
     table = Table.read(find_file(folder, NODES, ","), ["age", "town", "since"])
-    for name, (start, stop) in export.graph.feature_columns["person"].items():
+    for name, (start, stop) in export.graph.features["person"].columns.items():
         out = np.zeros((len(table), stop - start), dtype=np.float32)
         transform(stored[name], table.column({"decade": "age", "towns": "town"}.get(name, name)), out)
-        assert np.array_equal(out, export.graph.features["person"][:, start:stop])
+        assert np.array_equal(out, export.graph.features["person"].to_dense()[:, start:stop])
         assert out.any()
 
 
@@ -286,11 +287,11 @@ def test_inferred_numbers_are_scaled_and_completed() -> None:
 
 
 def test_features_stand_side_by_side() -> None:
-    table = column(["1", "2", "2"]).table
+    rows = table(["1", "2", "2"])
     group = Feature(column="p", name="group", type=CATEGORY)
-    both = encode([feature(NUMERICAL), group], table)
+    both = encode([feature(NUMERICAL), group], rows, Findings()).features
+    assert both is not None
     assert both.columns == {"p": (0, 1), "group": (1, 3)}
-    assert both.matrix is not None
-    assert both.matrix.tolist() == [[1, 0, 1], [2, 1, 0], [2, 1, 0]]
-    raw = encode([feature(FeatureType.NONE)], table)
-    assert (raw.matrix, raw.raw, raw.width) == (None, {"p": ["1", "2", "2"]}, 0)
+    assert both.dense.tolist() == [[1, 0, 1], [2, 1, 0], [2, 1, 0]]
+    raw = encode([feature(FeatureType.NONE)], rows, Findings())
+    assert (raw.features, raw.raw, raw.width) == (None, {"p": ["1", "2", "2"]}, 0)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import polars as pl
 import pytest
 from numpy.typing import NDArray
-from tests.unit.graph.people import column, feature
+from tests.unit.graph.people import column, feature, table
 
 from despina.core.errors import WorkFailed
+from despina.graph.faults import Findings
 from despina.graph.features import Encoding, fit, transform
 from despina.graph.features.options import Feature, FeatureType, Terms
 from despina.graph.features.tfidf import MAX_WIDTH, ROWS, TfidfEncoding
@@ -120,8 +120,8 @@ def test_the_projection_keeps_lengths_and_angles() -> None:
 
 
 def two_columns(left: Sequence[str | None], right: Sequence[str | None]) -> Table:
-    table = column(left, "left").table
-    return Table(frame=table.frame.with_columns(pl.Series("right", right, dtype=pl.String)), files=table.files)
+    one, other = table(left, "left"), table(right, "right")
+    return Table(cells=one.cells | other.cells, stretches=one.stretches)
 
 
 def text(name: str, terms: Terms) -> Feature:
@@ -129,21 +129,22 @@ def text(name: str, terms: Terms) -> Feature:
 
 
 def test_the_texts_of_a_type_share_one_vocabulary() -> None:
-    table = two_columns(["red car", "blue"], ["car", "blue"])
-    encoded = encode([text("left", Terms()), text("right", Terms())], table)
+    texts = two_columns(["red car", "blue"], ["car", "blue"])
+    encoded = encode([text("left", Terms()), text("right", Terms())], texts, Findings())
     left, right = encoded.encodings.values()
     assert left == right
     assert isinstance(left, TfidfEncoding)
     assert left.terms == ("blue", "car")
     assert left.idf[0] == pytest.approx(log(5 / 3) + 1)  # in two of four cells
-    assert encoded.columns == {"left": (0, 2), "right": (2, 4)}
-    assert encoded.matrix is not None
-    assert encoded.matrix.tolist() == [[0, 1, 0, 1], [1, 0, 1, 0]]
+    assert encoded.features is not None
+    assert encoded.features.columns == {"left": (0, 2), "right": (2, 4)}
+    assert encoded.features.dense.tolist() == [[0, 1, 0, 1], [1, 0, 1, 0]]
 
 
 def test_texts_with_other_options_have_another_vocabulary() -> None:
-    table = two_columns(["red car", "blue"], ["car", "blue"])
-    encoded = encode([text("left", Terms()), text("right", Terms(min_df=1))], table)
+    texts = two_columns(["red car", "blue"], ["car", "blue"])
+    encoded = encode([text("left", Terms()), text("right", Terms(min_df=1))], texts, Findings()).features
+    assert encoded is not None
     assert encoded.columns == {"right": (0, 2)}, "no word is in two cells of the first, which has no columns then"
 
 
@@ -231,10 +232,10 @@ def test_inferred_text_is_encoded_by_word_vectors_when_there_are_some(monkeypatc
 
 def test_inferred_text_has_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SETTING, raising=False)
-    encoded = encode([feature(FeatureType.AUTO)], column(SENTENCES).table)
+    encoded = encode([feature(FeatureType.AUTO)], table(SENTENCES), Findings()).features
+    assert encoded is not None
     assert encoded.columns == {"p": (0, 1)}
-    assert encoded.matrix is not None
-    assert encoded.matrix.tolist() == [[1], [1], [0]], "'a' is the only word of two sentences"
+    assert encoded.dense.tolist() == [[1], [1], [0]], "'a' is the only word of two sentences"
 
 
 def inferred(auto: Feature) -> FeatureType | None:

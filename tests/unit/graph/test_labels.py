@@ -1,33 +1,46 @@
 """Labels, classes and the parts of the split."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.unit.graph.people import FILES, NODES, read, write
 
+from despina.graph.graph import Labelled
 from despina.graph.splits import random_split
 
 SPLIT = {"graph.nodes.0.labels.0": {"label": ["group", "classification"], "custom_split_filenames": {
     "train": "train.csv", "valid": "valid.csv", "test": "test.csv"}}}
 
 
+def parts(labelled: Labelled) -> list[list[int]]:
+    """The members of the training, validation and test part."""
+    return [mask.nonzero()[0].tolist() for mask in (labelled.train, labelled.valid, labelled.test)]
+
+
+def values(labelled: Labelled) -> list[Any]:
+    """The labels."""
+    assert labelled.labels is not None
+    return list(labelled.labels.tolist())
+
+
 def test_split_files_are_followed(tmp_path: Path) -> None:
     target = read(write(tmp_path, SPLIT)).graph.target
-    assert [mask.nonzero()[0].tolist() for mask in (target.train, target.valid, target.test)] == [[0, 1], [2], [3]]
+    assert parts(target.nodes) == [[0, 1], [2], [3]]
     assert not target.multilabel
 
 
 def test_the_test_part_is_optional(tmp_path: Path) -> None:
     label = {"label": ["group", "classification"], "custom_split_filenames": {"train": "train.csv", "valid": "valid.csv"}}
-    assert not read(write(tmp_path, {"graph.nodes.0.labels.0": label})).graph.target.test.any()
+    assert not read(write(tmp_path, {"graph.nodes.0.labels.0": label})).graph.target.nodes.test.any()
 
 
 def test_labels_in_a_split_file_override_the_exported_ones(tmp_path: Path) -> None:
     target = read(write(tmp_path, SPLIT, {"train.csv": "~id,group\na,y\nf,z\n"})).graph.target
     assert target.classes == ("x", "y", "z")
-    assert target.labels.tolist() == [1, 1, 0, 1, 0, 2]
-    assert target.train.nonzero()[0].tolist() == [0, 5]
+    assert values(target.nodes) == [1, 1, 0, 1, 0, 2]
+    assert target.nodes.train.nonzero()[0].tolist() == [0, 5]
 
 
 def test_a_separator_makes_the_task_multi_label(tmp_path: Path) -> None:
@@ -35,9 +48,8 @@ def test_a_separator_makes_the_task_multi_label(tmp_path: Path) -> None:
     target = read(write(tmp_path, {"graph.nodes.0.labels.0.separator": ";"}, {NODES: nodes})).graph.target
     assert target.multilabel
     assert target.classes == ("x", "y", "z")
-    assert target.labels.dtype == np.float32
-    assert target.labels.tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 0, 0]]
-    assert (target.train | target.valid | target.test).tolist() == [True] * 5 + [False]
+    assert values(target.nodes) == [[1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0], [1, 0, 1], [0, 0, 0]]
+    assert (target.nodes.train | target.nodes.valid | target.nodes.test).tolist() == [True] * 5 + [False]
 
 
 @pytest.mark.parametrize(("rates", "sizes"), [

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from tests.unit.graph.people import CONFIGURATION, EDGES, FILES, NODES, write
@@ -17,8 +18,10 @@ from tests.users import unprivileged
 from despina.artifacts import open_artifacts
 from despina.core.errors import WorkFailed
 from despina.core.job import ProcessWork
+from despina.graph.faults import InputFault
 from despina.programs import process
 from despina.programs.context import Context
+from despina.programs.report import FILE, FailureReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,7 @@ CORPUS: dict[str, Broken] = {
     "empty first line": Broken(files={NODES: "\n" + FILES[NODES]}, says=(
         f"{NODES}, line 1: the line is empty; the first line must name the columns",)),
     "header only": Broken(files={NODES: FILES[NODES].splitlines(keepends=True)[0]}, says=(
-        f"{NODES}, column 'group': no node of type 'person' has a label; classification needs some",)),
+        f"{NODES}, column 'group': no row has a label; a classification needs some to learn from",)),
     "truncated gzip": Broken(files={NODES: zipped(NODES, -12)}, says=(
         f"{NODES}: the gzip file is damaged or cut off", WRITE_AGAIN)),
     "gzip cut off in its head": Broken(files={NODES: zipped(NODES, 6)}, says=(
@@ -177,7 +180,7 @@ CORPUS: dict[str, Broken] = {
     "half a character at the end": Broken(files={NODES: FILES[NODES].encode() + b'"g\xe2\x82'}, says=(
         f"{NODES}, line 8: the byte 0xe2 is not UTF-8", UTF_8)),
     "NUL in a cell": Broken(files=changed(NODES, "Cork", "Co\0rk"), says=(
-        f"{NODES}, line 3, column 'town': 'Co\\0rk' contains a NUL byte; remove it",)),
+        f"{NODES}, line 3: there is a NUL byte, as in UTF-16 or binary data; save the file as text in UTF-8",)),
     "carriage returns alone": Broken(files={NODES: FILES[NODES].replace("\n", "\r").encode()}, says=(
         f"{NODES}, line 1: the line ends in a carriage return alone; end lines in a line feed",)),
     # Rows and quotes
@@ -263,7 +266,7 @@ CORPUS: dict[str, Broken] = {
     "name of a reverse": Broken(changes=TWO_RELATIONS, says=(
         "(person)-knows-(person) and of type (person)-rev-knows-(person); the second name", "rename one of the relations")),
     "no labels": Broken(files={NODES: re.sub(r'"[xy]"$', "", FILES[NODES], flags=re.MULTILINE)}, says=(
-        f"{NODES}, column 'group': no node of type 'person' has a label",)),
+        f"{NODES}, column 'group': no row has a label; a classification needs some to learn from",)),
     "split of an unknown node": Broken(changes=SPLIT, files={"train.csv": "~id\na\nz\n"}, says=(
         "train.csv, line 3, column '~id': 'z' is the ~id of no node of type 'person'",)),
     "split of an unlabelled node": Broken(changes=SPLIT, files={"test.csv": "~id\nd\nf\n"}, says=(
@@ -330,7 +333,11 @@ def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path: Path, export: Pa
     assert "\0" not in str(caught.value)
     assert len(str(caught.value)) < 1_000
     assert str(tmp_path) not in str(caught.value), "it names files as the user does"
-    assert not (tmp_path / "bucket" / "out").exists()
+    assert isinstance(caught.value, InputFault)
+    assert caught.value.reason.startswith(f"{caught.value.findings[0].name}: ")
+    assert [path.name for path in (tmp_path / "bucket" / "out").iterdir()] == [FILE], "a report is all that is written"
+    report = msgspec.json.decode((tmp_path / "bucket" / "out" / FILE).read_bytes(), type=FailureReport)
+    assert report.findings == caught.value.findings
     assert list((tmp_path / "run").iterdir()) == []
 
 

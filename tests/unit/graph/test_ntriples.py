@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from despina.core.errors import WorkFailed
 from despina.graph import ntriples
+from despina.graph.faults import Fault, InputFault
 from despina.graph.ntriples import read_triples
 
 S, P, O = "<http://e/s>", "<http://e/p>", "<http://e/o>"  # noqa: E741 - the names that RDF gives them
@@ -16,7 +16,7 @@ Rows = list[tuple[str, str, str, bool]]
 def read(folder: Path, content: str | bytes) -> Rows:
     path = folder / "f.nt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return [(row[0], row[1], row[2], row[3]) for row in read_triples("f.nt", path).rows()]
+    return [(row[0], row[1], row[2], row[3]) for row in read_triples({"f.nt": path}).rows()]
 
 
 def test_the_kinds_of_terms(tmp_path: Path) -> None:
@@ -48,6 +48,16 @@ def test_a_triple_counts_once(tmp_path: Path) -> None:
     assert len(read(tmp_path, f'{S} {P} {O} .\n{S} {P} "http://e/o" .\n')) == 2, "a literal is no IRI"
 
 
+def test_several_files(tmp_path: Path) -> None:
+    contents = {"1.nt": f"{S} {P} {O} .\n", "2.nq": f'{S} {P} {O} {S} .\n{S} {P} "x" {S} .\n', "3.nt": "# nothing\n"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_triples({name: tmp_path / name for name in ("1.nt", "2.nq")}).rows() == [
+        ("http://e/s", "http://e/p", "http://e/o", False), ("http://e/s", "http://e/p", "x", True)]
+    with pytest.raises(InputFault, match=r"^3\.nt: the file has no triples$"):
+        read_triples({name: tmp_path / name for name in contents})
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_all_line_ends(tmp_path: Path, end: str) -> None:
     assert len(read(tmp_path, f'{S} {P} {O} .{end}{S} {P} "x" .{end}')) == 2
@@ -65,7 +75,7 @@ def test_files_larger_than_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ntriples, "CHUNK", 50)
     content = "".join(f'<http://e/{i}> {P} "é{i}" .\r\n' for i in range(100))
     assert read(tmp_path, content) == [(f"http://e/{i}", "http://e/p", f"é{i}", True) for i in range(100)]
-    with pytest.raises(WorkFailed, match=r"^f\.nt, line 101: column 1: the subject must be "):
+    with pytest.raises(InputFault, match=r"^f\.nt, line 101: column 1: the subject must be "):
         read(tmp_path, content + "no triple\n")
 
 
@@ -95,10 +105,13 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("line", "expected"), MALFORMED.values(), ids=MALFORMED.keys())
 def test_a_malformed_line_is_named(tmp_path: Path, line: str, expected: str) -> None:
-    with pytest.raises(WorkFailed) as caught:
+    with pytest.raises(InputFault) as caught:
         read(tmp_path, f"{GOOD}# comment\n{line}\n{GOOD}")
     assert str(caught.value).startswith("f.nt, line 3: ")
     assert expected in str(caught.value)
+    finding, = caught.value.findings
+    no_character = "stands for no character" in expected
+    assert (finding.name, finding.file, finding.line) == (Fault.INVALID_TEXT if no_character else Fault.MALFORMED_FILE, "f.nt", 3)
 
 
 @pytest.mark.parametrize(("content", "expected"), [
@@ -110,6 +123,7 @@ def test_a_malformed_line_is_named(tmp_path: Path, line: str, expected: str) -> 
     (b"\x1f\x8bno gzip", "f.nt, after line 0: the gzip file is truncated or damaged"),
 ])
 def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes, expected: str) -> None:
-    with pytest.raises(WorkFailed) as caught:
+    with pytest.raises(InputFault) as caught:
         read(tmp_path, content)
     assert str(caught.value).startswith(expected)
+    assert (caught.value.findings[0].name, caught.value.findings[0].file) == (Fault.MALFORMED_FILE, "f.nt")

@@ -21,7 +21,7 @@ def read(changes: dict[str, Any]) -> Any:
 
 def test_a_configuration_is_read() -> None:
     configuration = read({})
-    assert configuration.target_type == "person"
+    assert [entry.label for entry in configuration.nodes] == [configuration.target]
     assert configuration.target.task is Task.NODE_CLASS
     assert configuration.target.split == (0.6, 0.2, 0.2)
     age, town = configuration.nodes[0].features
@@ -35,6 +35,21 @@ def test_a_configuration_is_read() -> None:
 ])
 def test_both_spellings_of_the_imputer(changes: dict[str, Any], read_as: Imputer) -> None:
     assert read(changes).nodes[0].features[0].imputer is read_as
+
+
+@pytest.mark.parametrize(("place", "label", "task"), [
+    ("nodes", ["size", "regression"], Task.NODE_REGRESSION), ("edges", ["kind", "classification"], Task.EDGE_CLASS),
+    ("edges", ["stars", "regression"], Task.EDGE_REGRESSION), ("edges", ["", "link_prediction"], Task.LINK_PREDICT)])
+def test_every_task_has_its_words(place: str, label: list[str], task: Task) -> None:
+    configuration = read({"graph.nodes.0.labels": None} | {f"graph.{place}.0.labels": [{"label": label}]})
+    assert (configuration.target.task, configuration.target.column) == (task, label[0])
+
+
+def test_without_labels_all_links_are_predicted() -> None:
+    configuration = read({"graph.nodes.0.labels": None})
+    assert configuration.target.task is Task.LINK_PREDICT
+    assert [entry.label for entry in configuration.edges] == [configuration.target]
+    assert configuration.target.split == (0.9, 0.1, 0.0)
 
 
 @pytest.mark.parametrize("key", ["valid", "validation"])
@@ -89,7 +104,6 @@ def test_options_of_features(given: dict[str, Any], expected: dict[str, Any]) ->
     assert {name: getattr(feature, name) for name in expected} == expected
 
 
-LATER = "is not offered yet by this version of Despina"
 RATES = ", graph.nodes[0].labels[0].split_rate: must be three numbers [train, valid, test] that add up to 1"
 SECOND_NODE = {"file_name": "n2.csv", "node": ["~id", "person"]}
 SECOND_EDGE = {"file_name": "e2.csv", "source": ["~from", "person"], "relation": ["", "knows"], "dest": ["~to", "person"]}
@@ -115,7 +129,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
                      ".norm: 'minmax' is not known (did you mean 'min-max'?); it must be one of none, min-max, standard"),
     "unknown imputer": ({f"{FEATURE}.imputer": "mode"}, ".imputer: 'mode' is not known"),
     "unknown type": ({f"{FEATURE}.feature.2": "numeric"}, "'numeric' is not known (did you mean 'numerical'?)"),
-    "text": ({FEATURE: {"feature": ["town", "t", "text_sbert"]}}, f"the feature type 'text_sbert' {LATER}; offered for text are "),
+    "option of a sentence": ({FEATURE: {"feature": ["town", "t", "text_sbert"], "language": "en"}}, "unknown key 'language'"),
     "no range": ({FEATURE: BUCKETS | {"range": None}}, ".range: must be two numbers [a, b] with a below b, it is missing"),
     "range backwards": ({FEATURE: BUCKETS | {"range": [2, 1]}}, ".range: must be two numbers [a, b] with a below b, it is [2, 1]"),
     "range of words": ({FEATURE: BUCKETS | {"range": ["0", "1"]}}, "a below b, it is ['0', '1']"),
@@ -147,13 +161,21 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "edge features that differ": ({"graph.edges.1": SECOND_EDGE | {"features": [{"feature": ["weight", "weight", "auto"]}]}},
                                   "the entries of edge type (person)-knows-(person) give different options for the feature"),
     "ids that differ": ({"graph.nodes.1": SECOND_NODE | {"node": ["id", "person"]}}, "name different id columns"),
-    "no label": ({"graph.nodes.0.labels": None}, f"which asks for link prediction; that {LATER}"),
-    "regression": ({f"{LABEL}.label": ["age", "regression"]}, f"the task 'regression' {LATER}; 'classification' is"),
+    "no label and no edges": ({"graph.nodes.0.labels": None, "graph.edges": None},
+                              "no entry has 'labels', which asks for link prediction, and there are no 'edges' to predict"),
+    "link of a node": ({f"{LABEL}.label": ["", "link_prediction"]},
+                       "'link_prediction' is not known (did you mean 'classification'?); it must be one of classification, regre"),
+    "several numbers": ({f"{LABEL}.label": ["size", "regression"], f"{LABEL}.separator": ";"},
+                        "only a classification can have several"),
+    "no column": ({f"{LABEL}.label": ["", "classification"]}, "the column is missing; only link prediction has none"),
     "unknown task": ({f"{LABEL}.label": ["age", "classify"]}, "'classify' is not known (did you mean 'classification'?)"),
-    "edge label": ({"graph.edges.0.labels": [{"label": ["weight", "classification"]}]}, ", graph.edges[0].labels: edge classif"),
+    "edge label as feature": ({"graph.nodes.0.labels": None, "graph.edges.0.labels": [{"label": ["weight", "classification"]}]},
+                              ", graph.edges[0].features[0]: the column 'weight' is the label; it cannot be a feature as well"),
+    "node and edge label": ({"graph.edges.0.labels": [{"label": ["", "link_prediction"]}]},
+                            "(node_class of group) and edge type (person)-knows-(person) (link_predict); more than one target"),
     "two labels": ({"graph.nodes.0.labels.1": {"label": ["town", "classification"]}}, "more than one target is not offered yet"),
     "two targets": ({"graph.nodes.1": {"file_name": "c", "node": ["~id", "club"], "labels": [{"label": ["k", "classification"]}]}},
-                    "there are labels for person.group and club.k; more than one target"),
+                    "there are labels for node type 'person' (node_class of group) and node type 'club' (node_class of k); more"),
     "labels that differ": ({"graph.nodes.1": SECOND_NODE | {"labels": [{"label": ["group", "classification"]}]}},
                            "the entries of node type 'person' give different options for the label 'group'"),
     "unknown key of a label": ({f"{LABEL}.splitrate": [1, 0, 0]}, "unknown key 'splitrate' (did you mean 'split_rate'?)"),

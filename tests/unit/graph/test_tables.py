@@ -24,10 +24,17 @@ def text(folder: Path, content: bytes, name: str = "t.csv",
     return list(zip(*(table.column(column).text.to_list() for column in columns), strict=True))
 
 
+def labels(graph: Graph) -> list[int]:
+    found = graph.target.nodes.labels
+    assert found is not None
+    return list(found.tolist())
+
+
 def same(one: Graph, other: Graph) -> bool:
-    return (one.node_ids == other.node_ids and one.features["person"].tolist() == other.features["person"].tolist()
+    return (one.node_ids == other.node_ids
+            and one.features["person"].to_dense().tolist() == other.features["person"].to_dense().tolist()
             and all((one.edges[kind].indices == other.edges[kind].indices).all() for kind in one.edges)
-            and one.target.labels.tolist() == other.target.labels.tolist())
+            and labels(one) == labels(other))
 
 
 @pytest.mark.parametrize("name", ["nodes/person.csv.gz", "nodes/person.csv", "nodes/person.gz"])
@@ -112,4 +119,4 @@ def test_columns_may_have_any_name(tmp_path: Path) -> None:
 def test_a_link_within_the_export_is_followed(tmp_path: Path) -> None:
     folder = write(tmp_path, {"graph.nodes.0.file_name": "again.csv"})
     (folder / "again.csv").symlink_to(NODES)
-    assert read(folder).rows == 10
+    assert sum(read(folder).rows.values()) == 10

@@ -15,9 +15,10 @@ import pytest
 from tests.unit.graph.people import CONFIGURATION, EDGES, write
 
 from despina.core.job import Progress
-from despina.graph.export import Encodings
+from despina.core.task import Task
+from despina.graph.encodings import Encodings
 from despina.graph.graph import Graph
-from despina.learn.hyperparameters import default_configuration
+from despina.learn.proposals import default_configuration
 
 TIME_LIMIT = 60
 
@@ -34,6 +35,11 @@ class Run:
             [sys.executable, "-m", "despina.programs", "spec.json"], cwd=self.folder, capture_output=True, timeout=TIME_LIMIT,
             env=os.environ | {"DESPINA_S3_FOLDER": str(folder / "s3")}, check=False)
         self.outcome: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+
+    def result(self) -> dict[str, int]:
+        """The counts of a run that ended well."""
+        assert self.process.returncode == 0, self.process.stderr.decode()
+        return {name: value for name, value in self.outcome["result"].items() if isinstance(value, int)}
 
 
 def work(**changes: str) -> dict[str, str]:
@@ -61,14 +67,15 @@ class Restricted(pickle.Unpickler):
 def test_an_export_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
     run = Run(tmp_path, work())
     assert run.process.returncode == 0, run.process.stderr.decode()
-    assert run.outcome == {"result": {"nodes": 6, "edges": 4, "rows": 10, "train": 3, "valid": 1, "test": 1}}
+    assert run.result() == {"nodes": 6, "edges": 4, "rows": 10, "train": 3, "valid": 1, "test": 1, "removed": 0, "added": 6}
+    assert run.outcome["result"]["warnings"] == []
     assert sorted(path.name for path in run.folder.iterdir()) == ["result.json", "spec.json"], "nothing is left in the run's folder"
     graph = Graph.load(bucket / "out" / "graph")
     assert graph.node_ids == {"person": list("abcdef")}
     hyperparameters = json.loads((bucket / "out" / "model-hpo-configuration.json").read_text(encoding="utf-8"))
-    assert hyperparameters == json.loads(json.dumps(default_configuration(graph)))
+    assert hyperparameters == json.loads(json.dumps(default_configuration(graph, "heterogeneous")))
     encodings = msgspec.json.decode((bucket / "out" / "encoding.json").read_bytes(), type=Encodings)
-    assert set(encodings.nodes["person"]) == {"age", "town", "when"}
+    assert set(encodings.nodes["person"].features) == {"age", "town", "when"}
     recommendation = json.loads((bucket / "out" / "train_instance_recommendation.json").read_text(encoding="utf-8"))
     assert (recommendation["instance"], recommendation["cpu_instance"]) == ("ml.g4dn.xlarge", "ml.m5.large")
     assert recommendation["mem_size"] > 2**30
@@ -104,9 +111,12 @@ def test_a_fault_of_the_export_is_the_failure_reason(tmp_path: Path, bucket: Pat
     edges.write_text(edges.read_text(encoding="utf-8").replace('"c","a"', '"c","z"'), encoding="utf-8")
     run = Run(tmp_path, work())
     assert run.process.returncode == 1
-    assert run.outcome == {"failure_reason": f"{EDGES}, line 4, column '~to': 'z' is the id of no node of type 'person' "
-                                             "in nodes/person.csv"}
-    assert not (bucket / "out").exists()
+    text = f"{EDGES}, line 4, column '~to': 'z' is the id of no node of type 'person' in nodes/person.csv"
+    assert run.outcome == {"failure_reason": f"DanglingEdge: {text}"}
+    assert [path.name for path in (bucket / "out").iterdir()] == ["processing-report.json"]
+    report = json.loads((bucket / "out" / "processing-report.json").read_text(encoding="utf-8"))
+    assert report == {"status": "Failed", "findings": [
+        {"name": "DanglingEdge", "text": text, "file": EDGES, "line": 4, "column": "~to", "value": "z"}]}
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
@@ -114,7 +124,7 @@ def test_a_fault_of_the_export_is_the_failure_reason(tmp_path: Path, bucket: Pat
      f"there is no file 'other.json' at s3://bucket/export; the JSON files there are: {CONFIGURATION}"),
     ({"input": "s3://bucket/nothing"}, "s3://bucket/nothing"),
     ({"input": "ftp://bucket/nothing"}, "'ftp://bucket/nothing' is not of the form s3://bucket/key or file:///path"),
-    ({"model_type": "kge"}, "the model type 'kge' is not offered yet by this version of Despina; 'heterogeneous' is"),
+    ({"model_type": "kge"}, "Contradiction: modelType 'kge' was asked for, and the task is node_class: knowledge-graph embeddings"),
 ])
 def test_a_fault_of_the_work_is_the_failure_reason(tmp_path: Path, bucket: Path, changes: dict[str, str], expected: str) -> None:
     run = Run(tmp_path, work(**changes))
@@ -131,20 +141,32 @@ def test_files_without_a_configuration_get_one(tmp_path: Path, bucket: Path) -> 
         f"{i},item,{i},{'red' if i % 2 else 'blue'}\n" for i in range(20)), encoding="utf-8")
     (bucket / "export" / "e.csv").write_text("~id,~from,~to,~label\n1,0,1,near\n2,1,2,near\n", encoding="utf-8")
     run = Run(tmp_path, work())
-    assert run.process.returncode == 1
-    reason = run.outcome["failure_reason"]
-    assert reason.startswith(f"there is no file '{CONFIGURATION}' at s3://bucket/export, and nothing says what is to be predicted.")
-    assert f"written to s3://bucket/out/{CONFIGURATION}" in reason
-    assert reason.endswith("Then start data processing with the input s3://bucket/out")
+    assert run.result() == {"nodes": 20, "edges": 2, "rows": 22, "train": 2, "valid": 0, "test": 0, "removed": 0, "added": 20}
+    assert Graph.load(bucket / "out" / "graph").target.task is Task.LINK_PREDICT
+    reason, = run.outcome["result"]["warnings"]
+    assert reason.startswith(f"there is no file '{CONFIGURATION}' at s3://bucket/export, and nothing says what is to be predicted")
+    assert f"written to s3://bucket/out/export/{CONFIGURATION}" in reason
+    assert reason.endswith("Then start data processing with the input s3://bucket/out/export")
     assert [path.name for path in run.folder.iterdir() if path.is_dir()] == [], "nothing is left in the run's folder"
-    document = json.loads((bucket / "out" / CONFIGURATION).read_bytes())
+    document = json.loads((bucket / "out" / "export" / CONFIGURATION).read_bytes())
     entry = document["graph"]["nodes"][0]
-    assert '\'item\', "labels": [{"label":["colour","classification"]}]' in reason
+    assert '"labels": [{"label":["colour","classification"]}]' in reason
     entry["labels"] = [{"label": ["colour", "classification"]}]
     entry["features"] = [feature for feature in entry["features"] if feature["feature"][0] != "colour"]
-    (bucket / "out" / CONFIGURATION).write_text(json.dumps(document), encoding="utf-8")
-    again = Run(tmp_path, work(input="s3://bucket/out", output="s3://bucket/second"))
-    assert again.outcome == {"result": {"nodes": 20, "edges": 2, "rows": 22, "train": 18, "valid": 2, "test": 0}}
+    (bucket / "out" / "export" / CONFIGURATION).write_text(json.dumps(document), encoding="utf-8")
+    again = Run(tmp_path, work(input="s3://bucket/out/export", output="s3://bucket/second"))
+    assert again.result() == {"nodes": 20, "edges": 2, "rows": 22, "train": 18, "valid": 2, "test": 0, "removed": 0, "added": 20}
+
+
+def test_files_without_a_configuration_and_without_edges_need_a_label(tmp_path: Path, bucket: Path) -> None:
+    shutil.rmtree(bucket / "export")
+    (bucket / "export").mkdir()
+    nodes = "~id,~label,colour\n" + "".join(f"{i},item,c{i % 2}\n" for i in range(20))
+    (bucket / "export" / "n.csv").write_text(nodes, encoding="utf-8")
+    run = Run(tmp_path, work())
+    assert run.outcome["failure_reason"].startswith(f"MissingLabels: there is no file '{CONFIGURATION}' at s3://bucket/export")
+    assert (bucket / "out" / "export" / CONFIGURATION).is_file()
+    assert not (bucket / "out" / "graph").exists()
 
 
 def test_rdf_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
@@ -156,8 +178,8 @@ def test_rdf_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
     (bucket / "export" / CONFIGURATION).write_text(json.dumps(
         {"query_engine": "sparql", "graph": {"rdfs": [{"file_name": "s.nt", "label": label}]}}), encoding="utf-8")
     run = Run(tmp_path, work())
-    assert run.outcome == {"result": {"nodes": 20, "edges": 20, "rows": 40, "train": 16, "valid": 2, "test": 2}}
-    assert b"60 triples: 20 nodes of 1 types, 20 edges, 0 literals, 20 labels" in run.process.stderr
+    assert run.result() == {"nodes": 20, "edges": 20, "rows": 40, "train": 16, "valid": 2, "test": 2, "removed": 0, "added": 20}
+    assert b"20 nodes of 1 types, 20 edges, 0 literals, 20 labels" in run.process.stderr
     assert sorted(path.name for path in run.folder.iterdir()) == ["result.json", "spec.json"], "nothing is left in the run's folder"
 
 

@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from despina.core.frozen import Frozen
+from despina.graph.columns import Column
 from despina.graph.features.category import CategoryEncoding
 from despina.graph.features.numerical import BucketEncoding, NumericalEncoding
 from despina.graph.features.options import Feature, FeatureType
+from despina.graph.features.sentences import MAX_TOKENS, SentenceEncoding
 from despina.graph.features.tfidf import TfidfEncoding
 from despina.graph.features.times import DatetimeEncoding
 from despina.graph.features.word_vectors import WordVectorsEncoding
-from despina.graph.tables import Column
 
-__all__ = ["BucketEncoding", "CategoryEncoding", "DatetimeEncoding", "Encoding", "NumericalEncoding", "RawEncoding",
-           "TfidfEncoding", "WordVectorsEncoding", "fit", "transform"]
+__all__ = ["BucketEncoding", "CategoryEncoding", "DatetimeEncoding", "Encoding", "HotEncoding", "NumericalEncoding", "RawEncoding",
+           "SentenceEncoding", "TfidfEncoding", "WordVectorsEncoding", "fit", "transform"]
 
 
 class RawEncoding(Frozen, frozen=True, kw_only=True, tag="none"):
@@ -31,8 +32,9 @@ class RawEncoding(Frozen, frozen=True, kw_only=True, tag="none"):
         return 0
 
 
-Encoding = (NumericalEncoding | BucketEncoding | CategoryEncoding | DatetimeEncoding | TfidfEncoding | WordVectorsEncoding
-            | RawEncoding)
+HotEncoding = BucketEncoding | CategoryEncoding | DatetimeEncoding
+"""Encodings of zeros and ones; they tell where the ones are."""
+Encoding = HotEncoding | NumericalEncoding | TfidfEncoding | WordVectorsEncoding | SentenceEncoding | RawEncoding
 
 
 def fit(features: Sequence[Feature], columns: Sequence[Column]) -> list[Encoding]:
@@ -45,7 +47,8 @@ def fit(features: Sequence[Feature], columns: Sequence[Column]) -> list[Encoding
         columns: the column of each.
 
     Raises:
-        WorkFailed: a cell cannot be read as its feature's type, or is missing where there is no imputer; there are no word vectors.
+        InputFault: a cell cannot be read as its feature's type, or is missing where there is no imputer; there are no word vectors,
+            or there is no sentence model, that a feature needs.
     """
     texts = [(feature.terms, column) for feature, column in zip(features, columns, strict=True)
              if feature.type is FeatureType.TEXT_TFIDF]
@@ -68,14 +71,17 @@ def _fit(feature: Feature, column: Column) -> Encoding:
         case FeatureType.TEXT_FASTTEXT | FeatureType.TEXT_WORD2VEC:
             return WordVectorsEncoding.fit(feature)
         case _:
-            return RawEncoding()
+            return SentenceEncoding.fit(feature) if feature.type in MAX_TOKENS else RawEncoding()
 
 
 def transform(encoding: Encoding, column: Column, out: NDArray[np.float32]) -> None:
     """Write the encoded column into ``out``, ``[rows, encoding.width]`` of zeros.
 
     Raises:
-        WorkFailed: a cell cannot be read as the encoding needs it; there are not the word vectors that it was made with.
+        InputFault: a cell cannot be read as the encoding needs it; there are not the word vectors or the sentence
+            model that it was made with.
     """
-    if not isinstance(encoding, RawEncoding):
+    if isinstance(encoding, HotEncoding):
+        encoding.ones(column).mark(out)
+    elif not isinstance(encoding, RawEncoding):
         encoding.transform(column, out)

@@ -1,15 +1,13 @@
 """Categories: one of them in each cell, or a set."""
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from despina.core.frozen import Frozen
-from despina.graph.features.hot import mark
+from despina.graph.columns import Column, split_cells
+from despina.graph.features.hot import Ones
 from despina.graph.features.options import Feature
-from despina.graph.tables import Column
 
 MAX_CATEGORIES = 100
 """Of a single-valued category; with more, the 99 commonest and ``OTHER`` are kept, as documented. Sets of categories have an option
@@ -36,27 +34,39 @@ class CategoryEncoding(Frozen, frozen=True, kw_only=True, tag="category"):
     @classmethod
     def fit(cls, feature: Feature, column: Column) -> "CategoryEncoding":
         """Learn the categories of a column."""
-        _, values = _members(column, feature.separator)
-        counts = values.value_counts(name="\0count").sort(["\0count", values.name], descending=[True, False])
+        codes, texts = column.coded
+        cells = np.bincount(codes[codes >= 0], minlength=len(texts))
+        owners, values = _members(texts, feature.separator)
+        counts = (pl.DataFrame({"value": values, "cells": cells[owners]}).filter(pl.col("cells") > 0)
+                  .group_by("value").sum().sort(["cells", "value"], descending=[True, False]))
         most = MAX_CATEGORIES if feature.separator is None else feature.max_categories
         other = len(counts) > most
-        kept = counts[values.name].head(most - 1 if other else most)
+        kept = counts["value"].head(most - 1 if other else most)
         return cls(separator=feature.separator, values=tuple(kept.to_list()), other=other)
 
-    def transform(self, column: Column, out: NDArray[np.float32]) -> None:
-        """Mark the categories of each row in ``out``, ``[rows, width]`` of zeros."""
-        rows, values = _members(column, self.separator)
+    def ones(self, column: Column) -> Ones:
+        """The categories of each row."""
+        codes, texts = column.coded
+        owners, values = _members(texts, self.separator)
         known = dict(zip(self.values, range(len(self.values)), strict=True))
-        unknown = len(known) if self.other else -1
-        mark(out, rows, values.replace_strict(known, default=unknown, return_dtype=pl.Int32).to_numpy())
+        positions = values.replace_strict(known, default=len(known) if self.other else -1, return_dtype=pl.Int32).to_numpy()
+        rows = np.flatnonzero(codes >= 0)
+        codes = codes[rows]
+        if self.separator is None:  # a text is its own only member
+            return Ones.where(rows, positions[codes])
+        starts = np.searchsorted(owners, np.arange(len(texts) + 1))
+        counts = np.diff(starts)[codes]
+        ends = np.cumsum(counts)
+        members = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts[codes] - ends + counts, counts)
+        return Ones.where(np.repeat(rows, counts), positions[members])
 
 
-def _members(column: Column, separator: str | None) -> tuple[NDArray[Any], pl.Series]:
-    """The categories of all cells one after another, and the row of each; none for missing cells."""
-    rows = column.text.is_not_null().arg_true()
+def _members(texts: pl.Series, separator: str | None) -> tuple[NDArray[np.int64], pl.Series]:
+    """The categories in different texts one after another, and the number of the text of each."""
+    owners = np.arange(len(texts))
     if separator is None:
-        return rows.to_numpy(), column.text.drop_nulls()
-    parts = column.split(separator).drop_nulls()
-    rows, values = pl.Series(np.repeat(rows.to_numpy(), parts.list.len().to_numpy())), parts.explode()
-    full = values != ""
-    return rows.filter(full).to_numpy(), values.filter(full)
+        return owners, texts
+    parts = split_cells(texts, separator)
+    values = parts.explode()
+    full = (values != "").to_numpy()
+    return np.repeat(owners, parts.list.len().to_numpy())[full], values.filter(pl.Series(full))

@@ -5,8 +5,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from despina.core.frozen import Frozen
+from despina.graph.columns import Column, split_cells
+from despina.graph.faults import Fault
+from despina.graph.features.hot import Ones
 from despina.graph.features.options import Buckets, Feature, Imputer, Norm
-from despina.graph.tables import Column
 
 
 class NumericalEncoding(Frozen, frozen=True, kw_only=True, tag="numerical"):
@@ -45,8 +47,8 @@ class NumericalEncoding(Frozen, frozen=True, kw_only=True, tag="numerical"):
         """Write the scaled numbers into ``out``, ``[rows, width]``."""
         numbers = _numbers(column, self.separator)
         if numbers.shape[1] != self.width:
-            raise column.error(int(column.text.is_not_null().arg_max() or 0),
-                               f" has {numbers.shape[1]} values; it must have {self.width}")
+            row = int(column.missing.not_().arg_max() or 0)
+            raise column.error(row, Fault.INVALID_VECTOR, f" has {numbers.shape[1]} values; it must have {self.width}")
         numbers = _complete(numbers, self.fill, column)
         np.multiply(numbers - self.shift, self.scale, out=out, casting="same_kind")
 
@@ -73,16 +75,16 @@ class BucketEncoding(Frozen, frozen=True, kw_only=True, tag="bucket_numerical"):
         _complete(numbers, fill, column)
         return cls(buckets=feature.buckets, fill=fill)
 
-    def transform(self, column: Column, out: NDArray[np.float32]) -> None:
-        """Write 1 into ``out``, ``[rows, count]`` of zeros, wherever the window around a value touches a bucket."""
-        numbers = _complete(_numbers(column, None), self.fill, column)
+    def ones(self, column: Column) -> Ones:
+        """The buckets that the window around each value touches."""
+        numbers = _complete(_numbers(column, None), self.fill, column)[:, 0]
         first = self._bucket(numbers - self.buckets.window / 2)
-        last = self._bucket(numbers + self.buckets.window / 2)
         if self.buckets.window == 0:
-            np.put_along_axis(out, first, 1, axis=1)
-            return
-        position = np.arange(self.buckets.count)
-        out[:] = (position >= first) & (position <= last)
+            return Ones(rows=np.arange(len(first)), columns=first)
+        counts = self._bucket(numbers + self.buckets.window / 2) - first + 1
+        ends = np.cumsum(counts)
+        within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
+        return Ones(rows=np.repeat(np.arange(len(first)), counts), columns=np.repeat(first, counts) + within)
 
     def _bucket(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
         """The buckets are half-open: a number on the border of two is in the upper one."""
@@ -108,22 +110,22 @@ def most_typical(values: NDArray[np.float64], imputer: Imputer) -> float:
 def _numbers(column: Column, separator: str | None) -> NDArray[np.float64]:
     """``[rows, d]``, NaN in rows without a value."""
     if separator is None:
-        unreadable = column.numbers.is_null() & column.text.is_not_null()
-        if unreadable.any():
-            raise column.error(int(unreadable.arg_max() or 0), " is not a finite number")
-        return column.numbers.fill_null(float("nan")).to_numpy().reshape(-1, 1)
-    parts = column.split(separator)
+        column.refuse_unreadable_numbers()
+        filled = column.numbers.fill_null(float("nan")) if column.missing.any() else column.numbers
+        return filled.to_numpy().reshape(-1, 1)
+    parts = split_cells(column.text, separator)
     lengths = parts.list.len()
     width = int(lengths.drop_nulls().first() or 1)  # type: ignore[arg-type]
     if (lengths.drop_nulls() != width).any():
         row = int((lengths != width).fill_null(value=False).arg_max() or 0)
-        raise column.error(row, f" has {lengths[row]} values; the rows before it have {width}")
-    present = column.text.is_not_null().arg_true().to_numpy()
+        raise column.error(row, Fault.INVALID_VECTOR, f" has {lengths[row]} values; the rows before it have {width}")
+    present = column.missing.not_().arg_true().to_numpy()
     values = parts.drop_nulls().explode().cast(pl.Float64, strict=False)
     readable = values.is_finite().fill_null(value=False)
     if not readable.all():
         at = int((~readable).arg_max() or 0)
-        raise column.error(int(present[at // width]), f": its value number {at % width + 1} is not a finite number")
+        raise column.error(int(present[at // width]), Fault.INVALID_VECTOR,
+                           f": its value number {at % width + 1} is not a finite number")
     numbers = np.full((len(column), width), np.nan)
     numbers[present] = values.to_numpy().reshape(-1, width)
     return numbers
@@ -136,10 +138,10 @@ def _fill(numbers: NDArray[np.float64], imputer: Imputer | None) -> tuple[float,
 
 
 def _complete(numbers: NDArray[np.float64], fill: tuple[float, ...] | None, column: Column) -> NDArray[np.float64]:
-    """The numbers with missing ones replaced. Raises WorkFailed when one is missing and there is no replacement."""
-    if fill is not None:
-        return np.where(np.isnan(numbers), fill, numbers)
-    if column.text.null_count():
-        raise column.error(int(column.text.is_null().arg_max() or 0),
-                           "; give the feature an 'imputer' (mean, median or most-frequent) to replace missing values")
-    return numbers
+    """The numbers with missing ones replaced. Raises InputFault when one is missing and there is no replacement."""
+    if fill is None:
+        column.refuse(column.missing, Fault.MISSING_VALUE,
+                      "; give the feature an 'imputer' (mean, median or most-frequent) to replace missing values")
+        return numbers
+    missing = column.missing
+    return np.where(np.isnan(numbers), fill, numbers) if missing.any() else numbers

@@ -26,6 +26,10 @@ class FeatureType(StrEnum):
     TEXT_FASTTEXT = "text_fasttext"
     TEXT_WORD2VEC = "text_word2vec"
     """Also spelled ``word2vec``."""
+    TEXT_SBERT = "text_sbert"
+    """Means ``text_sbert128``."""
+    TEXT_SBERT128 = "text_sbert128"
+    TEXT_SBERT512 = "text_sbert512"
     AUTO = "auto"
     """Inferred from the values."""
     NONE = "none"
@@ -115,9 +119,11 @@ _OPTIONS = {FeatureType.NUMERICAL: ("norm", "imputer", "separator"),
             FeatureType.TEXT_TFIDF: ("ngram_range", "min_df", "max_features"),
             FeatureType.TEXT_FASTTEXT: ("language", "max_length"),
             FeatureType.TEXT_WORD2VEC: ("language",),
+            FeatureType.TEXT_SBERT: (),
+            FeatureType.TEXT_SBERT128: (),
+            FeatureType.TEXT_SBERT512: (),
             FeatureType.AUTO: ("imputer", "separator", "max_categories"),
             FeatureType.NONE: ()}
-_SENTENCE_ENCODERS = ("text_sbert", "text_sbert128", "text_sbert512")
 
 
 def read_features(entry: JsonObject) -> tuple[Feature, ...]:
@@ -132,9 +138,6 @@ def read_features(entry: JsonObject) -> tuple[Feature, ...]:
 
 def _feature(entry: JsonObject) -> Feature:
     column, name, spelled = entry.strings("feature", ("column", "feature name", "type"))
-    if spelled in _SENTENCE_ENCODERS:
-        raise entry.error("feature", f"the feature type '{spelled}' is not offered yet by this version of Despina; offered for "
-                                     "text are text_tfidf, text_fasttext and text_word2vec")
     kind = (FeatureType.TEXT_WORD2VEC if spelled == "word2vec"
             else FeatureType(entry.known("feature", spelled, FeatureType)))
     entry.allow("feature", *_OPTIONS[kind])

@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from despina.core.frozen import Frozen
+from despina.graph.columns import Column
 from despina.graph.features.options import Terms
 from despina.graph.features.words import words_by_row
-from despina.graph.tables import Column
 
 MAX_WIDTH = 100
 """Columns; a larger vocabulary is projected, as documented."""

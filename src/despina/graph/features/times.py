@@ -1,14 +1,13 @@
 """Times: year, month, weekday and hour, each one-hot."""
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from despina.core.frozen import Frozen
-from despina.graph.features.hot import mark
+from despina.graph.columns import Column
+from despina.graph.faults import Fault
+from despina.graph.features.hot import Ones
 from despina.graph.features.numerical import most_typical
 from despina.graph.features.options import DatetimePart, Feature
-from despina.graph.tables import Column
 
 MAX_YEARS = 100
 
@@ -43,24 +42,23 @@ class DatetimeEncoding(Frozen, frozen=True, kw_only=True, tag="datetime"):
                 parts[part] = tuple(calendar.get(part, years))
         return cls(fill=fill, parts=parts)
 
-    def transform(self, column: Column, out: NDArray[np.float32]) -> None:
-        """Mark the parts of each time in ``out``, ``[rows, width]`` of zeros."""
-        times, start = _instants(column), 0
+    def ones(self, column: Column) -> Ones:
+        """The parts of each time."""
+        times = _instants(column)
         if self.fill is not None:
             times = times.fill_null(pl.Series([self.fill]).cast(times.dtype)[0])
         present = times.is_not_null().arg_true().to_numpy()
-        for part, steps in self.parts.items():
-            codes = _part(times.drop_nulls(), part).replace_strict(
-                dict(zip(steps, range(len(steps)), strict=True)), default=-1, return_dtype=pl.Int32)
-            mark(out[:, start:start + len(steps)], present, codes.to_numpy())
-            start += len(steps)
+        times = times.drop_nulls()
+        return Ones.beside([Ones.where(present, _part(times, part).replace_strict(
+            dict(zip(steps, range(len(steps)), strict=True)), default=-1, return_dtype=pl.Int32).to_numpy())
+            for part, steps in self.parts.items()], [len(steps) for steps in self.parts.values()])
 
 
 def _instants(column: Column) -> pl.Series:
-    unreadable = column.instants.is_null() & column.text.is_not_null()
-    if unreadable.any():
-        raise column.error(int(unreadable.arg_max() or 0), " is not a time; write it as in 1995-01-31T00:00:00Z")
-    return column.instants
+    times = column.instants
+    if times.null_count() > column.missing.sum():
+        column.refuse(times.is_null() & ~column.missing, Fault.INVALID_TIME, " is not a time; write it as in 1995-01-31T00:00:00Z")
+    return times
 
 
 def _part(times: pl.Series, part: DatetimePart) -> pl.Series:

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
+from despina.graph.columns import Column
+from despina.graph.faults import Fault, InputFault
 from despina.graph.features.options import Feature
 from despina.graph.features.words import words_by_row
-from despina.graph.tables import Column
 
 SETTING = "DESPINA_WORD_VECTORS"
 ROWS = 1024
@@ -38,7 +38,7 @@ class VectorFile:
         """The file of the language, or None when the deployment has none.
 
         Raises:
-            WorkFailed: the setting names nothing that is there, or the file is not of the form.
+            InputFault: the setting names nothing that is there, or the file is not of the form.
         """
         named = os.environ.get(SETTING)
         if not named:
@@ -48,24 +48,24 @@ class VectorFile:
             path /= f"{language}.vec"
             return cls._open(path) if path.is_file() else None
         if not path.is_file():
-            raise WorkFailed(f"{SETTING} is '{named}', where there is neither a file nor a folder; "
-                             "it must be the absolute path of a file of word vectors (.vec) or of a folder with one a language")
+            raise InputFault(Fault.MISSING_MODEL, f"{SETTING} is '{named}', where there is neither a file nor a folder; it must be "
+                             "the absolute path of a file of word vectors (.vec) or of a folder with one a language")
         return cls._open(path)
 
     @classmethod
     def require(cls, language: str, wanted_by: str) -> "VectorFile":
-        """The file of the language. Raises WorkFailed, beginning with ``wanted_by``, when the deployment has none."""
+        """The file of the language. Raises InputFault, beginning with ``wanted_by``, when the deployment has none."""
         found = cls.find(language)
         if found is not None:
             return found
         named = os.environ.get(SETTING)
         if not named:
-            raise WorkFailed(f"{wanted_by} needs word vectors, and this deployment has none: set {SETTING} to the path of a file "
-                             "of them (.vec, as fastText publishes) or of a folder with one a language, or use the feature "
-                             "type text_tfidf")
+            raise InputFault(Fault.MISSING_MODEL, f"{wanted_by} needs word vectors, and this deployment has none: set {SETTING} to "
+                             "the path of a file of them (.vec, as fastText publishes) or of a folder with one a language, or use "
+                             "the feature type text_tfidf")
         present = ", ".join(sorted(path.name for path in Path(named).glob("*.vec"))) or "none"
-        raise WorkFailed(f"{wanted_by} needs word vectors of the language '{language}', but the folder that {SETTING} names has no "
-                         f"'{language}.vec'; the vectors there are: {present}")
+        raise InputFault(Fault.MISSING_MODEL, f"{wanted_by} needs word vectors of the language '{language}', but the folder that "
+                         f"{SETTING} names has no '{language}.vec'; the vectors there are: {present}")
 
     @classmethod
     def _open(cls, path: Path) -> "VectorFile":
@@ -73,8 +73,9 @@ class VectorFile:
             first = file.readline(1000)
         numbers = [int(part) if part.isdigit() else 0 for part in first.split()]
         if len(numbers) != 2 or not all(numbers):
-            raise WorkFailed(f"{path.name}, line 1: {first[:50].decode(errors='replace').strip()!r} must be the number of words "
-                             "and the width of their vectors, as in '1000000 300'; word vectors are read from text files (.vec)")
+            raise InputFault(Fault.MALFORMED_FILE, f"{path.name}, line 1: {first[:50].decode(errors='replace').strip()!r} must be "
+                             "the number of words and the width of their vectors, as in '1000000 300'; word vectors are read from "
+                             "text files (.vec)", file=path.name, line=1)
         return cls(path=path, words=numbers[0], width=numbers[1])
 
     def look_up(self, words: pl.Series) -> tuple[pl.DataFrame, NDArray[np.float32]]:
@@ -84,7 +85,7 @@ class VectorFile:
             A frame of the columns ``word`` and ``id``, and the vectors, ``[ids, width]``.
 
         Raises:
-            WorkFailed: a line that is needed is not of the form.
+            InputFault: a line that is needed is not of the form.
         """
         wanted = {word.encode() for word in words.to_list()}
         found: dict[str, int] = {}
@@ -106,11 +107,11 @@ class VectorFile:
         try:
             vector = np.array([float(value) for value in values.split()], dtype=np.float32)
         except ValueError as error:
-            raise WorkFailed(f"{self.path.name}, line {number}: {error}; "
-                             f"the word must be followed by {self.width} numbers") from error
+            raise InputFault(Fault.MALFORMED_FILE, f"{self.path.name}, line {number}: {error}; the word must be followed by "
+                             f"{self.width} numbers", file=self.path.name, line=number) from error
         if len(vector) != self.width or not np.isfinite(vector).all():
-            raise WorkFailed(f"{self.path.name}, line {number}: {len(vector)} numbers follow the word; there must be {self.width}, "
-                             "all of them finite")
+            raise InputFault(Fault.MALFORMED_FILE, f"{self.path.name}, line {number}: {len(vector)} numbers follow the word; there "
+                             f"must be {self.width}, all of them finite", file=self.path.name, line=number)
         return vector
 
 
@@ -135,8 +136,9 @@ class WordVectorsEncoding(Frozen, frozen=True, kw_only=True, tag="word_vectors")
         """Write the mean vectors into ``out``, ``[rows, width]`` of zeros."""
         file = VectorFile.require(self.language, f"the column '{column.name}'")
         if (file.words, file.width) != (self.words, self.width):
-            raise WorkFailed(f"column '{column.name}': the encoding was made with {self.words} word vectors of width {self.width}; "
-                             f"{SETTING} now has {file.words} of width {file.width} for the language '{self.language}'")
+            raise InputFault(Fault.SCHEMA_CHANGED, f"column '{column.name}': the encoding was made with {self.words} word vectors "
+                             f"of width {self.width}; {SETTING} now has {file.words} of width {file.width} for the language "
+                             f"'{self.language}'", column=column.name)
         distinct = [frame["word"].unique() for frame in self._words(column)]
         if not distinct:
             return

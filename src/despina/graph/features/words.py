@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from despina.graph.tables import Column
+from despina.graph.columns import Column
 
 WORD = r"\p{Han}|[\w--\p{Han}]+"
 

@@ -1,6 +1,7 @@
-"""Rows of a CSV file with fewer cells than its header, which the fast reader fills up without a word."""
+"""Where the rows of a CSV file end, and whether they have as many cells as the header, found out without parsing them."""
 
 import csv
+from collections.abc import Iterator
 from io import StringIO
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 _BLOCK = 1 << 18
 """Bytes that are looked at together: few enough to stay in the processor's cache."""
 _WORD = 64
+MAX_ROW = 1 << 28
+"""Bytes; a quote that is opened and never closed would else make a row of a whole file."""
 
 
 class Readable(Protocol):
@@ -17,6 +20,71 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """At most ``size`` bytes; none at the end."""
+
+
+class EndlessRow(Exception):
+    """A row is longer than ``MAX_ROW`` bytes."""
+
+
+def whole_rows(content: Readable, *, chunk: int) -> Iterator[bytes]:
+    """The first row, the header, by itself, and then all others, about ``chunk`` bytes at a time. Only the last may lack its end.
+
+    Raises:
+        EndlessRow: a row does not end.
+    """
+    rest, header_read = b"", False
+    while block := content.read(chunk):
+        text = rest + block if rest else block
+        if not header_read:
+            after = _end_of_first(text)
+            if after:
+                header_read = True
+                yield text[:after]
+                text = text[after:]
+        end = _end_of_last(text) if header_read else 0
+        if end:
+            yield text[:end]
+        rest = text[end:]
+        if len(rest) > MAX_ROW:
+            raise EndlessRow(f"a row has more than {MAX_ROW} bytes")
+    if rest:
+        yield rest
+
+
+def _end_of_first(text: bytes) -> int:
+    """Where the second row begins; 0 if the first does not end here."""
+    after = text.find(b"\n") + 1
+    while after and text.count(b'"', 0, after) % 2:
+        after = text.find(b"\n", after) + 1
+    return after
+
+
+def _end_of_last(text: bytes) -> int:
+    """The end of the last row that ends here, in a text that begins with a row; 0 if none does."""
+    after = text.rfind(b"\n") + 1
+    quotes = count(text, '"') - text.count(b'"', after)
+    while after and quotes % 2:  # the line ends inside a cell
+        before = text.rfind(b"\n", 0, after - 1) + 1
+        quotes -= text.count(b'"', before, after)
+        after = before
+    return after
+
+
+def count(text: bytes, character: str) -> int:
+    """How often an ASCII character occurs: faster than ``bytes.count`` where it does every few bytes."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    return sum(int(np.count_nonzero(codes[start:start + _BLOCK] == ord(character))) for start in range(0, len(codes), _BLOCK))
+
+
+def has_long_row(text: bytes, separator: str, width: int, rows: int) -> bool:
+    """Whether any of the rows has more than ``width`` cells, when none has fewer and there are ``rows`` of them."""
+    separators = rows * (width - 1)
+    line_ends = rows - (not text.endswith(b"\n"))
+    if count(text, separator) == separators and count(text, "\n") == line_ends:
+        return False  # if any of them stood inside a cell, there would be too few outside
+    characters = np.frombuffer(text + bytes(-len(text) % _WORD), dtype=np.uint8)
+    outside = ~_odd_so_far(_bits(characters == ord('"')))
+    return int(np.bitwise_count(_bits(characters == ord(separator)) & outside).sum()) > separators
 
 
 def first_short_row(content: Readable, separator: str, width: int) -> tuple[int, int] | None:
