@@ -5,6 +5,8 @@ a hash (another seed is taken then). The chance that a text looked up later has 
 of the dictionary over 2⁶⁴: for ten million of each, five in a million.
 """
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -54,7 +56,7 @@ class Dictionary:
 
     def append(self, texts: pl.Series) -> bool:
         """Add texts that are all different and all new. False, and nothing is added, when they are not."""
-        if len(np.unique(self._hashes(texts))) < len(texts) and texts.n_unique() < len(texts):
+        if repeats(self._hashes(texts)) and texts.n_unique() < len(texts):
             return False
         if self._size and (self.find(texts) != _FREE).any():
             return False
@@ -70,7 +72,7 @@ class Dictionary:
         hashes = self._hashes(new)
         needed = self._size + len(new)
         seed = self._seed
-        while len(np.unique(hashes)) < len(new):
+        while repeats(hashes):
             self._seed += 1
             hashes = self._hashes(new)
         if self._seed != seed or 2 * needed > len(self._keys):
@@ -117,6 +119,12 @@ class Dictionary:
             on = (self._keys.take(slots) != hashes) & (there != _FREE)
             wrong, slots, hashes = wrong[on], slots[on], hashes[on]
         return found
+
+
+def repeats(values: NDArray[np.integer[Any]]) -> bool:
+    """Whether any value is there twice."""
+    in_order = np.sort(values)
+    return bool((in_order[1:] == in_order[:-1]).any())
 
 
 def to_ids(texts: pl.Series) -> Ids:

@@ -1,6 +1,7 @@
 """Features that give the label away: a model that has them learns nothing that holds for new nodes or edges."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from despina.graph.tables import Table
 
 LOOKED_AT = 1_000_000
 """So many rows at most, the first ones, tell whether a feature determines the label."""
+SAMPLE = 10_000
+"""So many rows are enough to tell that most features do not."""
 LINEAR = 0.9999
 """A number is the twin of a numerical label when the two correlate so much."""
 
@@ -31,26 +34,32 @@ def find_leaks(table: Table, features: Sequence[Feature], label: Label, kind: st
     """
     if not label.column:
         return []
-    column = table.column(label.column).slice(0, LOOKED_AT)
-    codes, _ = column.coded
+    suspected = list(features)
+    for size in (SAMPLE, LOOKED_AT):
+        column = table.column(label.column).slice(0, size)
+        suspected = [feature for feature in suspected
+                     if _gives_away(table.column(feature.column).slice(0, size), column, numbers=label.task not in CLASSIFICATIONS)]
+    return [f"the feature '{feature.name}' (column '{feature.column}') determines the label '{label.column}' of all labelled rows "
+            f"of {kind}{f' among the first {LOOKED_AT}' if len(table) > LOOKED_AT else ''}; leave it out unless it is known of new "
+            "ones before their label is" for feature in suspected]
+
+
+def _gives_away(values: Column, label: Column, *, numbers: bool) -> bool:
+    codes, _ = label.coded
     rows = np.flatnonzero(codes >= 0)
-    if len(np.unique(codes[rows])) < 2:
-        return []
-    determined = []
-    for feature in features:
-        values = table.column(feature.column).slice(0, LOOKED_AT)
-        if _determines(values.coded[0][rows], codes[rows]) or (label.task not in CLASSIFICATIONS and _correlates(values, column)):
-            determined.append(f"the feature '{feature.name}' (column '{feature.column}') determines the label '{label.column}' of "
-                              f"all {len(rows)} labelled rows of {kind}; leave it out unless it is known of new ones before their "
-                              "label is")
-    return determined
+    return _determines(values.coded[0][rows], codes[rows]) or (numbers and _correlates(values, label))
 
 
 def _determines(values: NDArray[np.int32], labels: NDArray[np.int32]) -> bool:
-    if (values < 0).any():
+    if (values < 0).any() or _distinct(labels) < 2:
         return False
-    distinct = len(np.unique(values))
-    return distinct <= len(values) / 2 and len(np.unique(values.astype(np.int64) << 32 | labels)) == distinct
+    distinct = _distinct(values)
+    return distinct <= len(values) / 2 and _distinct(values.astype(np.int64) << 32 | labels) == distinct
+
+
+def _distinct(values: NDArray[np.integer[Any]]) -> int:
+    in_order = np.sort(values)
+    return int((in_order[1:] != in_order[:-1]).sum()) + (len(values) > 0)
 
 
 def _correlates(values: Column, label: Column) -> bool:

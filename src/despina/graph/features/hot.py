@@ -39,6 +39,10 @@ class Ones:
 
     def to_hot(self, *, rows: int, width: int) -> Hot:
         """The sparse matrix of so many rows and columns that has these ones."""
+        if len(self.rows) <= rows and (np.diff(self.rows) > 0).all():  # one in a row at most, and in order
+            indptr = np.zeros(rows + 1, dtype=np.int64)
+            indptr[self.rows + 1] = 1
+            return Hot(width=width, indptr=np.cumsum(indptr, out=indptr), indices=self.columns.astype(np.int32))
         keys = self.rows.astype(np.int64) << 32
         keys |= self.columns
         if len(keys) and not (np.diff(keys) > 0).all():
