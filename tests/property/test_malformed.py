@@ -1,4 +1,4 @@
-"""Whatever bytes an export holds, it becomes a graph or a failure reason; and short rows are found as Python finds them."""
+"""Whatever bytes an export holds, it becomes a graph or a failure reason; and rows are told apart as Python's reader does."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from despina.artifacts import open_artifacts
 from despina.core.errors import WorkFailed
 from despina.core.job import ProcessWork
 from despina.graph import csv_rows
-from despina.graph.csv_rows import first_short_row
+from despina.graph.csv_rows import EndlessRow, has_long_row, has_short_row, whole_rows
 from despina.graph.graph import Graph
 from despina.programs import process
 from despina.programs.context import Context
@@ -64,19 +64,40 @@ def test_any_bytes_end_in_a_graph_or_a_reason(monkeypatch: pytest.MonkeyPatch, e
 CELLS = st.text(alphabet='ab,"\n', max_size=4)
 
 
-@given(st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=12), st.booleans(), st.sampled_from(["\n", "\r\n"]),
-       st.integers(1, 40))
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_first_short_row_is_that_of_pythons_reader(monkeypatch: pytest.MonkeyPatch, rows: list[list[str]], closed: bool,
-                                                       end: str, block: int) -> None:
-    monkeypatch.setattr(csv_rows, "_BLOCK", block)  # so that rows lie across the blocks that are read
-    written = io.StringIO(newline="")
-    csv.writer(written, lineterminator=end).writerows([["x", "y", "z"], *rows])
-    text = written.getvalue() if closed else written.getvalue().removesuffix(end)
+tables = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=12)
+ends = st.sampled_from(["\n", "\r\n"])
+
+
+def written(rows: list[list[str]], end: str, *, closed: bool) -> str:
+    """The rows as CSV, below a header of three columns."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end).writerows([["x", "y", "z"], *rows])
+    return text.getvalue() if closed else text.getvalue().removesuffix(end)
+
+
+@given(tables, st.booleans(), ends, st.integers(1, 40))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_file_is_cut_between_rows_wherever_its_blocks_end(rows: list[list[str]], closed: bool, end: str, chunk: int) -> None:
+    text = written(rows, end, closed=closed)
+    header, *pieces = whole_rows(io.BytesIO(text.encode()), chunk=chunk)
+    assert header + b"".join(pieces) == text.encode()
     reader = csv.reader(io.StringIO(text, newline=""))
-    expected, line = None, 1
-    for cells in reader:
-        if expected is None and cells and len(cells) < 3:
-            expected = line, len(cells)
-        line = reader.line_num + 1
-    assert first_short_row(io.BytesIO(text.encode()), ",", 3) == expected
+    assert [header.decode().removesuffix(end)] == [",".join(next(reader))]
+    assert [row for piece in pieces for row in csv.reader(io.StringIO(piece.decode(), newline=""))] == list(reader)
+
+
+@given(tables, st.booleans(), ends)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_rows_of_a_wrong_width_are_found(rows: list[list[str]], closed: bool, end: str) -> None:
+    text = written(rows, end, closed=closed).encode()
+    widths = [len(row) for row in csv.reader(io.StringIO(text.decode(), newline="")) if row]
+    if max(widths) <= 3:
+        assert has_short_row(text, ",", 3) == (min(widths) < 3)
+    if min(widths) >= 3 and all(csv.reader(io.StringIO(text.decode(), newline=""))):
+        assert has_long_row(text, ",", 3, len(widths)) == (max(widths) > 3)
+
+
+def test_a_row_that_does_not_end_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "MAX_ROW", 100)
+    with pytest.raises(EndlessRow, match="a row has more than 100 bytes"):
+        list(whole_rows(io.BytesIO(b'x\n"' + b"a\n" * 200), chunk=64))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,9 @@ SHOWN = 100
 """Characters of a value that messages show."""
 _TIME_FORMS = ("%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
 """ISO 8601 with an offset or Z, which is what the exporter writes; without one; with a blank; a day alone. UTC if not said."""
+
+Cells = pl.Series | NDArray[np.float64] | NDArray[np.int32]
+"""Texts (String, null where missing), numbers (NaN where missing), or codes in a dictionary of texts (-1 where missing)."""
 
 
 class File(Protocol):
@@ -47,10 +50,10 @@ class Origin(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column. ``cells`` are String, Float64, or Int32 codes in ``dictionary``; null where missing."""
+    """A column. Codes come with their ``dictionary``."""
 
     name: str
-    cells: pl.Series
+    cells: Cells
     dictionary: Dictionary | None = None
     origin: Origin
 
@@ -58,62 +61,65 @@ class Column:
         return len(self.cells)
 
     @cached_property
-    def missing(self) -> pl.Series:
+    def missing(self) -> NDArray[np.bool_]:
         """Which cells are missing."""
-        return self.cells.is_null()
+        if isinstance(self.cells, pl.Series):
+            return self.cells.is_null().to_numpy()
+        return np.asarray(self.cells < 0) if self.dictionary is not None else np.isnan(self.cells)
 
     @cached_property
     def text(self) -> pl.Series:
         """The cells as String; null where missing."""
         if self.dictionary is not None:
-            return self.dictionary.texts.gather(self.cells).alias(self.name)
-        return self.cells.cast(pl.String)
+            return self._of_texts(self.dictionary.texts)
+        if isinstance(self.cells, pl.Series):
+            return self.cells
+        return pl.Series(self.name, self.cells, nan_to_null=True).cast(pl.String)
 
     @cached_property
     def coded(self) -> tuple[NDArray[np.int32], pl.Series]:
         """The code of each cell, -1 where missing, and the text of each code."""
         if self.dictionary is not None:
-            return self.cells.fill_null(-1).to_numpy(), self.dictionary.texts
+            return np.asarray(self.cells, dtype=np.int32), self.dictionary.texts
         dictionary = Dictionary()
-        codes = np.full(len(self), -1, dtype=np.int32)
-        codes[(~self.missing).to_numpy()] = dictionary.add(self.text.drop_nulls())
-        return codes, dictionary.texts
+        return code(self.text, dictionary), dictionary.texts
 
     @cached_property
-    def numbers(self) -> pl.Series:
-        """Float64; null where missing or not a finite number."""
-        if self.cells.dtype == pl.Float64:
-            return self.cells
-        return self._through_dictionary(read_numbers)
+    def numbers(self) -> NDArray[np.float64]:
+        """The cells as numbers; NaN where missing or not a finite number."""
+        if self.dictionary is not None:
+            return np.append(read_numbers(self.dictionary.texts), np.nan)[self.cells]  # the last one is that of the code -1
+        return read_numbers(self.cells) if isinstance(self.cells, pl.Series) else np.asarray(self.cells, dtype=np.float64)
 
     @cached_property
     def instants(self) -> pl.Series:
         """Times in milliseconds, UTC; null where missing or not a time."""
-        return self._through_dictionary(read_instants)
+        return read_instants(self.text) if self.dictionary is None else self._of_texts(read_instants(self.dictionary.texts))
 
     def slice(self, start: int, count: int) -> "Column":
         """Some of the rows."""
-        part = Column(name=self.name, cells=self.cells.slice(start, count), dictionary=self.dictionary,
+        part = Column(name=self.name, cells=self.cells[start:start + count], dictionary=self.dictionary,
                       origin=_Shifted(origin=self.origin, by=start))
         for form in ("text", "numbers", "instants"):  # what is made already is not made again
             if form in self.__dict__:
-                part.__dict__[form] = self.__dict__[form].slice(start, count)
+                part.__dict__[form] = self.__dict__[form][start:start + count]
         return part
 
-    def _through_dictionary(self, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
-        """What ``read`` makes of the texts, of each different one once."""
-        return read(self.dictionary.texts).gather(self.cells) if self.dictionary is not None else read(self.text)
+    def _of_texts(self, made: pl.Series) -> pl.Series:
+        """What was made of the dictionary's texts, of each cell's own; null where it is missing."""
+        codes = pl.Series(self.name, self.cells)
+        return made.gather(codes.set(codes < 0, None) if self.missing.any() else codes).alias(self.name)
 
     def refuse_unreadable_numbers(self) -> None:
         """Raise InputFault if a cell is there that is not a finite number."""
-        if self.numbers.null_count() > self.cells.null_count():
-            self.refuse(self.numbers.is_null() & ~self.missing, Fault.INVALID_NUMBER, " is not a finite number")
+        if self.dictionary is not None or isinstance(self.cells, pl.Series):
+            self.refuse(np.isnan(self.numbers) & ~self.missing, Fault.INVALID_NUMBER, " is not a finite number")
 
     def refuse(self, rows: pl.Series | NDArray[np.bool_], name: Fault, message: str) -> None:
         """Raise the InputFault about the rows for which the mask is true, if there are any."""
-        mask = rows if isinstance(rows, pl.Series) else pl.Series(rows)
+        mask = rows.to_numpy() if isinstance(rows, pl.Series) else rows
         if mask.any():
-            raise self.errors(mask.arg_true().head(MOST).to_list(), name, lambda row: message)  # noqa: ARG005 - of all rows alike
+            raise self.errors(np.flatnonzero(mask)[:MOST].tolist(), name, lambda row: message)  # noqa: ARG005 - of all rows alike
 
     def error(self, row: int, name: Fault, message: str) -> InputFault:
         """The error to be raised about a cell: ``message`` follows its place and its value."""
@@ -123,18 +129,12 @@ class Column:
         """The error to be raised about the cells of these rows, one at least, in rising order."""
         findings = []
         for row, (file, line) in zip(rows, self.origin.places(rows), strict=True):
-            cell = self._cell(row)
-            value = None if cell is None else cell[:SHOWN].replace("\0", "\\0")
+            cell = self.slice(row, 1).text[0]
+            value = None if cell is None else str(cell)[:SHOWN].replace("\0", "\\0")
             shown = "the cell is empty" if value is None else f"'{value}'"
             text = f"{file.name}, {file.unit} {line}, column '{self.name}': {shown}{message(row)}"
             findings.append(Finding(name=name, text=text, file=file.name, line=line, column=self.name, value=value))
         return InputFault.of(tuple(findings))
-
-    def _cell(self, row: int) -> str | None:
-        cell = self.cells[row]
-        if cell is None or self.dictionary is None:
-            return None if cell is None else str(cell)
-        return str(self.dictionary.texts[cell])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +152,15 @@ class _Shifted:
         return self.origin.places([row + self.by for row in rows])
 
 
+def code(text: pl.Series, dictionary: Dictionary) -> NDArray[np.int32]:
+    """The codes of the texts, which are added to the dictionary where they are new; -1 where missing."""
+    if not text.null_count():
+        return dictionary.add(text)
+    codes = np.full(len(text), -1, dtype=np.int32)
+    codes[text.is_not_null().to_numpy()] = dictionary.add(text.drop_nulls())
+    return codes
+
+
 def split_cells(text: pl.Series, separator: str) -> pl.Series:
     """Lists of the parts of each cell; a separator inside a part is written ``\\;``. Null where missing."""
     escaped = f"\\{separator}"
@@ -161,11 +170,11 @@ def split_cells(text: pl.Series, separator: str) -> pl.Series:
     return parts.list.eval(pl.element().str.replace_all("\0", separator, literal=True))
 
 
-def read_numbers(text: pl.Series) -> pl.Series:
-    """Texts as Float64; null where missing or not a finite number."""
-    numbers = text.cast(pl.Float64, strict=False)
-    unusable = ~numbers.is_finite()
-    return numbers.set(unusable, None) if unusable.any() else numbers
+def read_numbers(text: pl.Series) -> NDArray[Any]:
+    """Texts, or numbers, as float64; NaN where missing or not a finite number."""
+    numbers = text.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    infinite = np.isinf(numbers)
+    return np.where(infinite, np.nan, numbers) if infinite.any() else numbers
 
 
 def read_instants(text: pl.Series) -> pl.Series:

@@ -4,23 +4,24 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader, BytesIO, StringIO, TextIOWrapper
+from functools import partial
+from io import BufferedReader, StringIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from despina.graph.csv_rows import EndlessRow, first_short_row, has_long_row, whole_rows
+from despina.graph.csv_rows import EndlessRow, has_long_row, has_short_row, whole_rows
 from despina.graph.faults import Fault, InputFault
 
 if TYPE_CHECKING:
     from _csv import Reader  # what csv.reader returns has no public name
 
-CHUNK = 16 * 2**20
+CHUNK = 4 * 2**20
 """Bytes that are parsed at a time."""
 MAX_CELL = 2**31 - 1
 """Characters; Python's reader, which looks for the line of a fault, would refuse long texts."""
@@ -56,10 +57,11 @@ class CsvFile:
             raise self._fault("a column name contains a NUL byte")
         return names
 
-    def batches(self, columns: Mapping[str, int]) -> Iterator[pl.DataFrame]:
+    def pieces(self, columns: Mapping[str, int], numbers: Collection[str] = ()) -> Iterator[Callable[[], pl.DataFrame]]:
         """The text of some columns, given as the name each is to have and its position, some rows at a time.
 
-        Empty lines are rows without any content, and missing cells are null.
+        Each piece is parsed when it is called, in any thread. Empty lines are rows without any content; missing cells are null. Of
+        the columns ``numbers`` a piece has finite numbers, or text if one of them cannot be read.
 
         Raises:
             InputFault: the file is not CSV in UTF-8, or a row has more or fewer cells than the header.
@@ -71,35 +73,39 @@ class CsvFile:
                 if list(self._reader(StringIO(next(rows).decode("utf-8-sig"), newline=""))) != [header]:
                     raise self._fault("its header is not that of its rows")
                 for text in rows:
-                    frame = self._parse(text, header, columns)
-                    yield pl.DataFrame({name: frame[str(position)] for name, position in columns.items()})
-            except EndlessRow as error:
+                    yield partial(self._parse, text, len(header), columns, numbers)
+            except (EndlessRow, csv.Error, UnicodeDecodeError) as error:
                 raise self._fault(str(error)) from error
 
-    def _parse(self, text: bytes, header: Sequence[str], columns: Mapping[str, int]) -> pl.DataFrame:
-        """These rows, columns named by their positions. Raises InputFault if one has not as many cells as the header."""
+    def _parse(self, text: bytes, width: int, columns: Mapping[str, int], numbers: Collection[str]) -> pl.DataFrame:
+        """Some columns of these rows. Raises InputFault if one has not ``width`` cells."""
         if not text.isascii() and not _is_utf_8(text):
             raise self._fault("it is not UTF-8")
         if b"\0" in text:
             raise self._fault("there is a NUL byte")
-        width = len(header)
         wanted = sorted({*columns.values(), width - 1})  # a short row has nothing in the last column
-        frame = self._read(text, width, wanted) if len(wanted) < width else None
+        floats = {columns[name] for name in numbers}
+        frame = self._read(text, width, wanted, floats) if len(wanted) < width else None
         if frame is None or frame.to_series(-1).null_count():
             # Only when all columns are read, long rows are refused; then short ones can be told by the sum of all cells.
-            frame = self._read(text, width, None)
-            if width > 1 and frame.to_series(-1).null_count() and first_short_row(BytesIO(text), self.separator, width):
+            frame = self._read(text, width, None, floats)
+            if width > 1 and frame.to_series(-1).null_count() and has_short_row(text, self.separator, width):
                 raise self._fault("a row has too few cells")
         elif has_long_row(text, self.separator, width, frame.height):
             raise self._fault("a row has too many cells")
-        return frame
+        return pl.DataFrame({name: frame[str(position)] for name, position in columns.items()})
 
-    def _read(self, text: bytes, width: int, positions: list[int] | None) -> pl.DataFrame:
+    def _read(self, text: bytes, width: int, positions: list[int] | None, floats: Collection[int]) -> pl.DataFrame:
+        schema = {str(position): pl.Float64 if position in floats else pl.String for position in range(width)}
         try:
-            return pl.read_csv(text, has_header=False, schema={str(position): pl.String for position in range(width)},
-                               columns=positions, separator=self.separator, infer_schema=False, raise_if_empty=False)
+            frame = pl.read_csv(text, has_header=False, schema=schema, columns=positions, separator=self.separator,
+                                infer_schema=False, raise_if_empty=False)
+            if all(frame[str(position)].is_finite().all() for position in floats):
+                return frame
         except pl.exceptions.PolarsError as error:
-            raise self._fault(str(error)) from error
+            if not floats:
+                raise self._fault(str(error)) from error
+        return self._read(text, width, positions, ())
 
     def places(self, rows: Sequence[int]) -> list[int]:
         """The lines on which data rows, given from 0 in rising order, begin; quoted cells may span lines."""

@@ -18,8 +18,9 @@ MAX_ROW = 1 << 28
 class Readable(Protocol):
     """A binary file."""
 
-    def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes; none at the end."""
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a buffer as far as there are bytes; 0 at the end."""
+        ...
 
 
 class EndlessRow(Exception):
@@ -32,37 +33,36 @@ def whole_rows(content: Readable, *, chunk: int) -> Iterator[bytes]:
     Raises:
         EndlessRow: a row does not end.
     """
-    rest, header_read = b"", False
-    while block := content.read(chunk):
-        text = rest + block if rest else block
-        if not header_read:
-            after = _end_of_first(text)
-            if after:
-                header_read = True
-                yield text[:after]
-                text = text[after:]
-        end = _end_of_last(text) if header_read else 0
-        if end:
-            yield text[:end]
-        rest = text[end:]
-        if len(rest) > MAX_ROW:
-            raise EndlessRow(f"a row has more than {MAX_ROW} bytes")
-    if rest:
-        yield rest
+    buffer = bytearray(chunk)
+    held, header_read = 0, False
+    while read := content.readinto(memoryview(buffer)[held:]):
+        held += read
+        end = _end_of_last(buffer, held) if header_read else _end_of_first(buffer, held)
+        if end and (not header_read or held == len(buffer)):
+            header_read = True
+            yield bytes(memoryview(buffer)[:end])
+            buffer[:held - end] = buffer[end:held]
+            held -= end
+        if held == len(buffer):
+            if held > MAX_ROW:
+                raise EndlessRow(f"a row has more than {MAX_ROW} bytes")
+            buffer.extend(bytes(held))
+    if held:
+        yield bytes(memoryview(buffer)[:held])
 
 
-def _end_of_first(text: bytes) -> int:
-    """Where the second row begins; 0 if the first does not end here."""
-    after = text.find(b"\n") + 1
+def _end_of_first(text: bytearray, size: int) -> int:
+    """Where the second row begins; 0 if the first does not end in so many bytes."""
+    after = text.find(b"\n", 0, size) + 1
     while after and text.count(b'"', 0, after) % 2:
-        after = text.find(b"\n", after) + 1
+        after = text.find(b"\n", after, size) + 1
     return after
 
 
-def _end_of_last(text: bytes) -> int:
-    """The end of the last row that ends here, in a text that begins with a row; 0 if none does."""
-    after = text.rfind(b"\n") + 1
-    quotes = count(text, '"') - text.count(b'"', after)
+def _end_of_last(text: bytearray, size: int) -> int:
+    """The end of the last row that ends in so many bytes of a text that begins with a row; 0 if none does."""
+    after = text.rfind(b"\n", 0, size) + 1
+    quotes = count(memoryview(text)[:after], '"')
     while after and quotes % 2:  # the line ends inside a cell
         before = text.rfind(b"\n", 0, after - 1) + 1
         quotes -= text.count(b'"', before, after)
@@ -70,7 +70,7 @@ def _end_of_last(text: bytes) -> int:
     return after
 
 
-def count(text: bytes, character: str) -> int:
+def count(text: bytes | memoryview, character: str) -> int:
     """How often an ASCII character occurs: faster than ``bytes.count`` where it does every few bytes."""
     codes = np.frombuffer(text, dtype=np.uint8)
     return sum(int(np.count_nonzero(codes[start:start + _BLOCK] == ord(character))) for start in range(0, len(codes), _BLOCK))
@@ -82,42 +82,20 @@ def has_long_row(text: bytes, separator: str, width: int, rows: int) -> bool:
     line_ends = rows - (not text.endswith(b"\n"))
     if count(text, separator) == separators and count(text, "\n") == line_ends:
         return False  # if any of them stood inside a cell, there would be too few outside
-    characters = np.frombuffer(text + bytes(-len(text) % _WORD), dtype=np.uint8)
-    outside = ~_odd_so_far(_bits(characters == ord('"')))
-    return int(np.bitwise_count(_bits(characters == ord(separator)) & outside).sum()) > separators
+    return _outside_quotes(text, separator)[0] > separators
 
 
-def first_short_row(content: Readable, separator: str, width: int) -> tuple[int, int] | None:
-    """The line, from 1, and the number of cells of the first row with fewer than ``width``; None if there is none.
-
-    Empty lines are no rows. The file is one that the fast reader has taken: no row has too many cells, each quoted one is closed.
-    """
-    line, rest = 1, b""
-    while block := content.read(_BLOCK):
-        text = rest + block
-        end, whole = _rows(text, separator, width)
-        short = None if whole else _search(text[:end], separator, width)
-        if short:
-            return line + short[0], short[1]
-        line += text.count(b"\n", 0, end)
-        rest = text[end:]
-    short = _search(rest, separator, width)
-    return (line + short[0], short[1]) if short else None
+def has_short_row(text: bytes, separator: str, width: int) -> bool:
+    """Whether any row has fewer than ``width`` cells, when none has more and quoted cells are closed. Empty lines are no rows."""
+    separators, ends = _outside_quotes(text if text.endswith(b"\n") else text + b"\n", separator + "\n")
+    return separators != (width - 1) * ends and _search(text, separator, width)
 
 
-def _rows(text: bytes, separator: str, width: int) -> tuple[int, bool]:
-    """Where the last row that ends in the text does so, and whether all rows up to there have ``width`` cells, by their sum."""
-    characters = np.frombuffer(text + bytes(-len(text) % _WORD), dtype=np.uint8)
-    outside = ~_odd_so_far(_bits(characters == ord('"')))
-    ends = _bits(characters == ord("\n")) & outside
-    with_ends = np.flatnonzero(ends)
-    if not len(with_ends):
-        return 0, True
-    last = int(with_ends[-1])
-    after = int(ends[last]).bit_length()
-    separators = (_bits(characters == ord(separator)) & outside)[:last + 1]
-    separators[last] &= np.uint64((1 << after) - 1)
-    return last * _WORD + after, bool(np.bitwise_count(separators).sum() == (width - 1) * np.bitwise_count(ends).sum())
+def _outside_quotes(text: bytes, characters: str) -> list[int]:
+    """How often each of some ASCII characters occurs outside of quoted cells."""
+    codes = np.frombuffer(text + bytes(-len(text) % _WORD), dtype=np.uint8)
+    outside = ~_odd_so_far(_bits(codes == ord('"')))
+    return [int(np.bitwise_count(_bits(codes == ord(character)) & outside).sum()) for character in characters]
 
 
 def _bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
@@ -134,12 +112,7 @@ def _odd_so_far(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return bits ^ (np.uint64(0) - odd_before)  # 0 - 1 has all bits set
 
 
-def _search(text: bytes, separator: str, width: int) -> tuple[int, int] | None:
-    """The lines before the first short row, and its number of cells: row by row, for texts that may have one."""
+def _search(text: bytes, separator: str, width: int) -> bool:
+    """The same, row by row, for texts that may have a short one."""
     rows = text.replace(b"\r\n", b"\n").replace(b"\r", b" ").decode(errors="replace")  # a return amid a row ends none
-    reader, lines = csv.reader(StringIO(rows, newline=""), delimiter=separator), 0
-    for cells in reader:
-        if cells and len(cells) < width:
-            return lines, len(cells)
-        lines = reader.line_num
-    return None
+    return any(0 < len(cells) < width for cells in csv.reader(StringIO(rows, newline=""), delimiter=separator))

@@ -75,8 +75,8 @@ class Dictionary:
         while repeats(hashes):
             self._seed += 1
             hashes = self._hashes(new)
-        if self._seed != seed or 2 * needed > len(self._keys):
-            capacity = max(16, 1 << (2 * needed - 1).bit_length())
+        if self._seed != seed or 3 * needed > len(self._keys):
+            capacity = max(16, 1 << (3 * needed - 1).bit_length())
             self._keys = np.zeros(capacity, dtype=np.uint64)
             self._codes = np.full(capacity, _FREE, dtype=np.int32)
             self._insert(self._hashes(self.texts), first=0)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -21,7 +21,7 @@ from despina.graph.matrix import EncodedFeatures, apply, encode
 from despina.graph.node_index import NodeIndex
 from despina.graph.reading import EdgeTable, NodeTable, read_edges, read_nodes
 from despina.graph.schema import ExportConfiguration
-from despina.graph.split_files import EdgeMembers, NodeMembers
+from despina.graph.split_files import EdgeMembers, Members, NodeMembers
 from despina.graph.tables import Table
 
 log = logging.getLogger(__name__)
@@ -67,23 +67,27 @@ def read_export(folder: Path, configuration: ExportConfiguration, file_read: Fil
 
     if earlier is not None:
         earlier.check(configuration)
-    reading = _Reading(folder=folder, configuration=configuration, earlier=earlier,
-                       index=NodeIndex(earlier.node_ids if earlier else None))
-    reading.take_nodes(read_nodes(folder, configuration.nodes, reading.index, reading.findings, step))
-    for edge_type, edges in read_edges(folder, configuration.edges, reading.index, reading.findings, step):
-        reading.take_edges(edge_type, edges)
-    return reading.finish()
+    with ThreadPoolExecutor(1) as encoder:
+        reading = _Reading(folder=folder, configuration=configuration, earlier=earlier, encoder=encoder,
+                           index=NodeIndex(earlier.node_ids if earlier else None))
+        reading.take_nodes(read_nodes(folder, configuration.nodes, reading.index, reading.findings, step))
+        for edge_type, edges in read_edges(folder, configuration.edges, reading.index, reading.findings, step):
+            reading.take_edges(edge_type, edges)
+            del edges  # of the next type there may be as many
+        return reading.finish()
 
 
 @dataclass(kw_only=True)
 class _Reading:
-    """What has been read so far."""
+    """What has been read so far. Features are encoded by another thread: those of nodes while edges are read."""
 
     folder: Path
     configuration: ExportConfiguration
     earlier: Earlier | None
     index: NodeIndex
+    encoder: ThreadPoolExecutor
     findings: Findings = field(default_factory=Findings)
+    encoding: dict[str, "Future[EncodedFeatures]"] = field(default_factory=dict)
     node_features: dict[str, EncodedFeatures] = field(default_factory=dict)
     edge_features: dict[EdgeType, EncodedFeatures] = field(default_factory=dict)
     edges: dict[EdgeType, Csr] = field(default_factory=dict)
@@ -93,44 +97,54 @@ class _Reading:
     dropped_rows: int = 0
 
     def take_nodes(self, tables: dict[str, NodeTable]) -> None:
-        """Encode the features of nodes; labels wait for the split files, which name nodes."""
+        """Begin to encode the features of nodes; labels wait for the split files, which name nodes."""
         for node_type, nodes in tables.items():
-            encodings = self.earlier.encodings.node_type(node_type) if self.earlier else None
-            encoded = self._encoded(nodes.features, nodes.table, encodings)
-            if nodes.order is not None:
-                encoded = _placed(encoded, nodes.order, self.index.counts[node_type])
-            self.node_features[node_type] = encoded
             self.rows[node_type] = len(nodes.table)
             self.dropped_rows += nodes.dropped
-            log.info("nodes of type %s: %d, %d columns of features", node_type, len(nodes.table), encoded.width)
             if nodes.label is not None:
-                column = nodes.table.column(nodes.label.column)
-                self.labellings.append(Labelling(kind=node_type, label=nodes.label, members=NodeMembers(node_type, self.index),
-                                                 column=column, order=nodes.order))
-                self.warnings += find_leaks(nodes.table, nodes.features, nodes.label, node_type)
+                self._predict(node_type, nodes, NodeMembers(node_type, self.index), nodes.order)
+            self.encoding[node_type] = self.encoder.submit(self._encoded_nodes, node_type, nodes)
+
+    def _encoded_nodes(self, node_type: str, nodes: NodeTable) -> EncodedFeatures:
+        encodings = self.earlier.encodings.node_type(node_type) if self.earlier else None
+        encoded = self._encoded(nodes.features, nodes.table, encodings)
+        log.info("nodes of type %s: %d, %d columns of features", node_type, len(nodes.table), encoded.width)
+        return encoded if nodes.order is None else _placed(encoded, nodes.order, self.index.counts[node_type])
 
     def take_edges(self, edge_type: EdgeType, edges: EdgeTable) -> None:
         """Group the edges of a type in both directions and encode their features."""
-        self.edges |= grouped(edge_type, edges.sources, edges.destinations, self.index.counts)
-        encodings = self.earlier.encodings.edge_type(edge_type) if self.earlier else None
-        encoded = self.edge_features[edge_type] = self._encoded(edges.features, edges.table, encodings)
         self.rows[edge_type] = len(edges.table)
         self.dropped_rows += edges.dropped
-        log.info("edges of type %s: %d, %d columns of features", edge_type, len(edges.table), encoded.width)
+        encodings = self.earlier.encodings.edge_type(edge_type) if self.earlier else None
+        encoding = self.encoder.submit(self._encoded, edges.features, edges.table, encodings)
+        self.edges |= grouped(edge_type, edges.sources, edges.destinations, self.index.counts)
         if edges.label is not None:
-            members = EdgeMembers(edge_type, edges.sources, edges.destinations, self.index)
-            column = edges.table.column(edges.label.column) if edges.label.column else None
-            self.labellings.append(Labelling(kind=edge_type, label=edges.label, members=members, column=column))
-            self.warnings += find_leaks(edges.table, edges.features, edges.label, str(edge_type))
+            self._predict(edge_type, edges, EdgeMembers(edge_type, edges.sources, edges.destinations, self.index), None)
+        with self.findings.gather():
+            encoded = self.edge_features[edge_type] = encoding.result()
+            log.info("edges of type %s: %d, %d columns of features", edge_type, len(edges.table), encoded.width)
+
+    def _predict(self, kind: str | EdgeType, read: NodeTable | EdgeTable, members: Members,
+                 order: NDArray[np.int32] | None) -> None:
+        """Note what is to be predicted of a type, without the other columns of its table."""
+        label = read.label
+        assert label is not None  # noqa: S101 - the caller has looked
+        column = read.table.select([label.column]).column(label.column) if label.column else None
+        self.labellings.append(Labelling(kind=kind, label=label, members=members, column=column, order=order))
+        self.warnings += find_leaks(read.table, read.features, label, str(kind))
 
     def _encoded(self, features: Sequence[Feature], table: Table, encodings: TypeEncodings | None) -> EncodedFeatures:
+        findings = Findings()
         if encodings is None:
-            return encode(features, table, self.findings)
+            return encode(features, table, findings)
         columns = {feature.name: table.column(feature.column) for feature in features if feature.name in encodings.features}
-        return apply({name: encodings.features[name] for name in columns}, columns, self.findings, dropped=encodings.dropped)
+        return apply({name: encodings.features[name] for name in columns}, columns, findings, dropped=encodings.dropped)
 
     def finish(self) -> Export:
         """The graph, once all files are read."""
+        for node_type, encoding in self.encoding.items():
+            with self.findings.gather():
+                self.node_features[node_type] = encoding.result()
         self.findings.check()
         if self.earlier is not None:
             self._add_what_is_gone(self.earlier)

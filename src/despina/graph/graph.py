@@ -17,6 +17,8 @@ from despina.core.frozen import Frozen
 from despina.core.task import Task
 from despina.graph.ids import Ids
 
+ROWS = 1 << 22
+"""Edges that are counted at a time."""
 REVERSE = "rev-"
 """What the name of a reverse relation begins with."""
 
@@ -58,8 +60,9 @@ class Csr:
         edge_ids = keys.astype(np.int32)  # the lower half
         del keys
         indptr = np.zeros(n_destination + 1, dtype=np.int64)
-        np.cumsum(np.bincount(destinations, minlength=n_destination), out=indptr[1:])
-        return cls(indptr=indptr, indices=sources[edge_ids], edge_ids=edge_ids)
+        for start in range(0, len(destinations), ROWS):
+            indptr[1:] += np.bincount(destinations[start:start + ROWS], minlength=n_destination)
+        return cls(indptr=np.cumsum(indptr, out=indptr), indices=sources.take(edge_ids), edge_ids=edge_ids)
 
 
 def both_directions(edge_type: EdgeType, sources: NDArray[np.int32], destinations: NDArray[np.int32],

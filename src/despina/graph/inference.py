@@ -50,7 +50,7 @@ def _kind(feature: Feature, texts: pl.Series, cells: NDArray[np.int64]) -> Featu
     if feature.separator is not None:
         return FeatureType.NUMERICAL if _are_vectors(texts, feature.separator) else FeatureType.CATEGORY
     distinct, present = len(texts), int(cells.sum())
-    if not read_numbers(texts).null_count():
+    if not np.isnan(read_numbers(texts)).any():
         few = distinct < FEW_VALUES and distinct < FEW_VALUES_SHARE * present
         return FeatureType.CATEGORY if few else FeatureType.NUMERICAL
     if not read_instants(texts).null_count():

@@ -157,12 +157,12 @@ def _numbers(part: Labelling, listed: dict[str, ListedPart], label: Label) -> ND
     """The label of each member, NaN for none."""
     assert part.column is not None  # noqa: S101 - only link prediction has none
     numbers = np.full(len(part.members), np.nan, dtype=np.float32)
-    numbers[slice(None) if part.order is None else part.order] = part.column.numbers.fill_null(float("nan")).to_numpy()
+    numbers[slice(None) if part.order is None else part.order] = part.column.numbers
     for entry in listed.values():
         if entry.table.has(label.column):
             column = entry.table.column(label.column)
             column.refuse_unreadable_numbers()
-            numbers[entry.found.members] = column.numbers.fill_null(float("nan")).to_numpy()[entry.found.rows]
+            numbers[entry.found.members] = column.numbers[entry.found.rows]
     return numbers
 
 

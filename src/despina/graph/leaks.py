@@ -63,10 +63,10 @@ def _distinct(values: NDArray[np.integer[Any]]) -> int:
 
 
 def _correlates(values: Column, label: Column) -> bool:
-    both = ~(values.numbers.is_null() | label.numbers.is_null()).to_numpy()
+    both = ~(np.isnan(values.numbers) | np.isnan(label.numbers))
     if both.sum() < len(label) - label.missing.sum() or both.sum() < 10:
         return False
-    first, second = values.numbers.to_numpy()[both], label.numbers.to_numpy()[both]
+    first, second = values.numbers[both], label.numbers[both]
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return False
     return bool(abs(np.corrcoef(first, second)[0, 1]) >= LINEAR)

@@ -1,7 +1,8 @@
 """Parquet files of an export, read as the text that a CSV file would hold in their place."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -29,10 +30,10 @@ class ParquetFile:
         except _FAULTS as error:
             raise self._fault(error) from error
 
-    def batches(self, columns: Mapping[str, int]) -> Iterator[pl.DataFrame]:
+    def pieces(self, columns: Mapping[str, int], numbers: Collection[str] = ()) -> Iterator[Callable[[], pl.DataFrame]]:  # noqa: ARG002
         """The text of some columns, given as the name each is to have and its position, some rows at a time.
 
-        Missing cells are null.
+        Each piece is made when it is called, in any thread. Missing cells are null. Columns of ``numbers`` have text as well.
 
         Raises:
             InputFault: the file is damaged, or a column holds what has no text of its own: lists, structures, bytes.
@@ -41,9 +42,12 @@ class ParquetFile:
         try:
             batches = pl.scan_parquet(self.path, glob=False).select(names[position] for position in sorted(set(columns.values())))
             for frame in batches.collect_batches(chunk_size=ROWS, maintain_order=True):
-                yield pl.DataFrame({name: self._text(frame[names[position]]) for name, position in columns.items()})
+                yield partial(self._piece, frame, {name: names[position] for name, position in columns.items()})
         except _FAULTS as error:
             raise self._fault(error) from error
+
+    def _piece(self, frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
+        return pl.DataFrame({name: self._text(frame[own]) for name, own in names.items()})
 
     def places(self, rows: Sequence[int]) -> list[int]:
         """The numbers of data rows, given from 0, as they are told to users, from 1."""

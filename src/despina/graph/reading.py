@@ -1,13 +1,13 @@
 """Reading the node and edge files of an export: node files give every type its ids, edge files become pairs of node indices.
 
-Files are read a stretch at a time, while another thread looks up the ids of the stretch before.
+Files are read a stretch at a time: some are parsed ahead by other threads while the ids of one are looked up.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,13 @@ from despina.graph.dictionary import Dictionary
 from despina.graph.faults import Fault, Findings, InputFault
 from despina.graph.features.options import Feature, FeatureType
 from despina.graph.graph import EdgeType
+from despina.graph.growing import Growing
 from despina.graph.node_index import NodeIndex
 from despina.graph.schema import CLASSIFICATIONS, EdgeFile, Label, NodeFile
-from despina.graph.tables import Keep, Table, find_file
+from despina.graph.tables import Keep, Table, TableBuilder, find_file, in_order
 
-Item = TypeVar("Item")
+PARSERS = 3
+"""Threads that parse stretches of a file and look up ids: more than cores, since each now and then waits for another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +59,27 @@ def read_nodes(folder: Path, files: Sequence[NodeFile], index: NodeIndex, findin
     Raises:
         InputFault: ``findings`` has noted what is wrong with a file.
     """
-    parts: dict[str, list[Table]] = {}
+    builders: dict[str, TableBuilder] = {}
     dictionaries: dict[str, dict[str, Dictionary]] = {}
-    for file in files:
-        keep = _keep(file.features, file.label) | {file.id_column: Keep.TEXT}
-        with findings.gather():
-            batches = Table.batches(find_file(folder, file.file_name, file.separator), keep,
-                                    dictionaries.setdefault(file.node_type, {}))
-            parts.setdefault(file.node_type, []).extend(batches)
-        step()
+    with ThreadPoolExecutor(PARSERS) as parsers:
+        for file in files:
+            keep = _keep(file.features, file.label) | {file.id_column: Keep.TEXT}
+            builder = builders.setdefault(file.node_type, TableBuilder())
+            with findings.gather():
+                for table in Table.batches(find_file(folder, file.file_name, file.separator), keep,
+                                           dictionaries.setdefault(file.node_type, {}), pool=parsers):
+                    builder.add(table)
+            step()
     findings.check()
     tables = {}
-    for node_type, together in _by_type(files, lambda file: file.node_type).items():
-        table = Table.concat(parts.pop(node_type))
+    for node_type, builder in builders.items():
+        together = [file for file in files if file.node_type == node_type]
+        table = builder.take()
         with findings.gather():
             order = index.declare(node_type, table, together[0].id_column)
-            tables[node_type] = NodeTable(table=table.select([name for name in table.cells if name != together[0].id_column
-                                                              or name in _columns(together)]),
-                                          order=order, features=_features(together), label=_label(together),
-                                          dropped=table.dropped)
+            needed = [name for file in together for name in _keep(file.features, file.label)]
+            tables[node_type] = NodeTable(table=table.select(needed), order=order, features=_features(together),
+                                          label=_label(together), dropped=table.dropped)
     findings.check()
     return tables
 
@@ -87,8 +91,8 @@ def read_edges(folder: Path, files: Sequence[EdgeFile], index: NodeIndex, findin
     Raises:
         InputFault: ``findings`` has noted what is wrong with a file, or a name is needed for reverse edges.
     """
-    with ThreadPoolExecutor(2) as lookers, ThreadPoolExecutor(1) as reader:
-        reading = _EdgeReading(folder=folder, index=index, lookers=lookers, reader=reader)
+    with ThreadPoolExecutor(PARSERS) as parsers:
+        reading = _EdgeReading(folder=folder, index=index, parsers=parsers)
         for file in files:
             with findings.gather():
                 reading.take(file)
@@ -100,21 +104,23 @@ def read_edges(folder: Path, files: Sequence[EdgeFile], index: NodeIndex, findin
             raise InputFault(Fault.CONTRADICTION, f"there are edges of type {edge_type} and of type {edge_type.reverse}; the "
                              "second name is kept for the reverse edges of the first: rename one of the relations")
     for edge_type in list(bundles):
-        bundle = bundles.pop(edge_type)
-        yield edge_type, EdgeTable(sources=_joined(bundle.sources), destinations=_joined(bundle.destinations),
-                                   table=Table.concat(bundle.tables), features=_features(bundle.files), label=_label(bundle.files),
-                                   dropped=bundle.dropped)
+        yield edge_type, bundles.pop(edge_type).take()
 
 
 @dataclass(kw_only=True)
 class _Bundle:
     """The edges of one type as read so far."""
 
-    sources: list[NDArray[np.int32]] = field(default_factory=list)
-    destinations: list[NDArray[np.int32]] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
+    sources: Growing = field(default_factory=lambda: Growing(np.int32))
+    destinations: Growing = field(default_factory=lambda: Growing(np.int32))
+    table: TableBuilder = field(default_factory=TableBuilder)
     files: list[EdgeFile] = field(default_factory=list)
-    dropped: int = 0
+
+    def take(self) -> EdgeTable:
+        """All of them; the bundle is not used afterwards."""
+        table = self.table.take()
+        return EdgeTable(sources=self.sources.take(), destinations=self.destinations.take(), table=table, dropped=table.dropped,
+                         features=_features(self.files), label=_label(self.files))
 
 
 @dataclass(kw_only=True)
@@ -123,8 +129,7 @@ class _EdgeReading:
 
     folder: Path
     index: NodeIndex
-    lookers: ThreadPoolExecutor
-    reader: ThreadPoolExecutor
+    parsers: ThreadPoolExecutor
     bundles: dict[EdgeType, _Bundle] = field(default_factory=dict)
     dictionaries: dict[tuple[str, str, str], dict[str, Dictionary]] = field(default_factory=dict)
 
@@ -135,30 +140,23 @@ class _EdgeReading:
         if file.relation_column:
             keep[file.relation_column] = Keep.TEXT
         dictionaries = self.dictionaries.setdefault((file.source_type, file.relation, file.destination_type), {})
-        batches = Table.batches(find_file(self.folder, file.file_name, file.separator), keep, dictionaries)
-        for table in _ahead(batches, self.reader):
-            sources, destinations = self._ends(file, table)
+        tables = Table.batches(find_file(self.folder, file.file_name, file.separator), keep, dictionaries, pool=self.parsers)
+        declared = self.index.is_declared(file.source_type) and self.index.is_declared(file.destination_type)
+        # Nodes that are added as they are met get their indices in the order of the file.
+        located = in_order((partial(self._located, file, table) for table in tables), self.parsers if declared else None)
+        for table, sources, destinations in located:
             for relation, rows in _relations(file, table):
                 bundle = self.bundles.setdefault(EdgeType(file.source_type, relation, file.destination_type), _Bundle())
                 bundle.sources.append(sources if rows is None else sources[rows])
                 bundle.destinations.append(destinations if rows is None else destinations[rows])
-                bundle.tables.append(table.select(list(kept), rows))
+                bundle.table.add(table.select(list(kept), rows))
                 if file not in bundle.files:
                     bundle.files.append(file)
-            bundle.dropped += table.dropped  # of the last relation: a row without content has none
 
-    def _ends(self, file: EdgeFile, table: Table) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The node indices of both ends of all edges."""
-        ends = (file.source_type, file.source_column), (file.destination_type, file.destination_column)
-
-        def indices(end: tuple[str, str]) -> NDArray[np.int32]:
-            return self.index.look_up(end[0], table.column(end[1]))
-
-        if all(self.index.is_declared(node_type) for node_type, _ in ends):
-            sources, destinations = self.lookers.map(indices, ends)
-        else:  # nodes are added as they are met: one column after the other
-            sources, destinations = map(indices, ends)
-        return sources, destinations
+    def _located(self, file: EdgeFile, table: Table) -> tuple[Table, NDArray[np.int32], NDArray[np.int32]]:
+        """The table, and the node indices of both ends of its edges."""
+        return (table, self.index.look_up(file.source_type, table.column(file.source_column)),
+                self.index.look_up(file.destination_type, table.column(file.destination_column)))
 
 
 def _relations(file: EdgeFile, table: Table) -> Iterator[tuple[str, NDArray[np.bool_] | None]]:
@@ -171,19 +169,6 @@ def _relations(file: EdgeFile, table: Table) -> Iterator[tuple[str, NDArray[np.b
     codes, values = column.coded
     for code, value in enumerate(values):
         yield f"{file.relation}-{value}" if file.relation else value, codes == code
-
-
-def _ahead(items: Iterable[Item], reader: ThreadPoolExecutor) -> Iterator[Item]:
-    """The same items, each made by another thread while the one before is worked on."""
-    iterator = iter(items)
-    following = reader.submit(next, iterator, None)
-    while (item := following.result()) is not None:
-        following = reader.submit(next, iterator, None)
-        try:
-            yield item
-        except GeneratorExit:
-            following.exception()  # the iterator must not be at work any more when it is closed
-            raise
 
 
 def _keep(features: Sequence[Feature], label: Label | None) -> dict[str, Keep]:
@@ -207,17 +192,6 @@ def _form(feature: Feature) -> Keep:
             return Keep.TEXT
 
 
-def _by_type(files: Iterable[NodeFile], key: Callable[[NodeFile], str]) -> dict[str, list[NodeFile]]:
-    groups: dict[str, list[NodeFile]] = {}
-    for file in files:
-        groups.setdefault(key(file), []).append(file)
-    return groups
-
-
-def _columns(files: Sequence[NodeFile]) -> set[str]:
-    return {feature.column for file in files for feature in file.features}
-
-
 def _features(files: Sequence[NodeFile | EdgeFile]) -> tuple[Feature, ...]:
     """The features of a type, whichever of its files has them."""
     return tuple({feature.name: feature for file in files for feature in file.features}.values())
@@ -225,14 +199,3 @@ def _features(files: Sequence[NodeFile | EdgeFile]) -> tuple[Feature, ...]:
 
 def _label(files: Sequence[NodeFile | EdgeFile]) -> Label | None:
     return next((file.label for file in files if file.label), None)
-
-
-def _joined(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """All parts in one array; the list is emptied, so that memory is needed once."""
-    joined = np.empty(sum(map(len, parts)), dtype=np.int32)
-    start = 0
-    while parts:
-        part = parts.pop(0)
-        joined[start:start + len(part)] = part
-        start += len(part)
-    return joined

@@ -103,6 +103,11 @@ class _Unzipped:
         self.length += len(text)
         return text
 
+    def readinto(self, buffer: memoryview, /) -> int:
+        text = self.read(len(buffer))
+        buffer[:len(text)] = text
+        return len(text)
+
     def tell(self) -> int:
         return self._file.tell() - len(self._block)
 

@@ -7,26 +7,34 @@ Files are read a stretch at a time, and of each stretch only what is needed late
 as their codes in a dictionary.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from despina.graph.columns import Column
+from despina.graph.columns import Cells, Column, code, read_numbers
 from despina.graph.csv_files import CsvFile
 from despina.graph.dictionary import Dictionary
 from despina.graph.export_folder import locate
 from despina.graph.faults import Fault, InputFault
+from despina.graph.growing import Growing
 from despina.graph.json_object import suggestion
 from despina.graph.parquet_files import ParquetFile
 
-__all__ = ["Column", "CsvFile", "Keep", "Table", "TableFile", "find_file", "plain_name"]
+__all__ = ["Column", "CsvFile", "Keep", "Table", "TableBuilder", "TableFile", "find_file", "plain_name"]
 
 TableFile = CsvFile | ParquetFile
+Item = TypeVar("Item")
+AHEAD = 3
+"""Stretches that are parsed ahead of the one that is worked on."""
 
 _HEADER_TYPES = {"bool", "boolean", "byte", "short", "int", "long", "float", "double", "string", "date", "datetime"}
 
@@ -68,8 +76,7 @@ class Stretch:
 class Table:
     """Rows, perhaps from several files, and those of their columns that were asked for. Missing cells are null."""
 
-    cells: dict[str, pl.Series]
-    """Column → its cells: String, Float64, or Int32 where the column has a dictionary."""
+    cells: dict[str, Cells]
     stretches: tuple[Stretch, ...]
     dictionaries: dict[str, Dictionary] = field(default_factory=dict)
     """Of the columns that are kept as codes."""
@@ -84,7 +91,7 @@ class Table:
 
     @classmethod
     def batches(cls, file: TableFile, keep: Mapping[str, Keep], dictionaries: dict[str, Dictionary], *,
-                optional: Sequence[str] = ()) -> Iterator["Table"]:
+                optional: Sequence[str] = (), pool: Executor | None = None) -> Iterator["Table"]:
         """Columns of a file, a stretch of rows at a time, one at least. Rows without any content are left out.
 
         Args:
@@ -92,6 +99,7 @@ class Table:
             keep: the columns, and the form of each.
             dictionaries: those of the columns that are kept as codes; missing ones are added, and all of them grow.
             optional: the columns that may be missing.
+            pool: parses ahead; None: each stretch is parsed when it is asked for.
 
         Raises:
             InputFault: a column is missing or ambiguous, the file is not what its name says, a cell contains a NUL byte, or it is
@@ -101,54 +109,43 @@ class Table:
         has = {plain_name(name) for name in header}
         found = {column: _position(file, header, column) for column in keep
                  if column not in optional or plain_name(column) in has}
-        if Keep.CODES in keep.values():
-            for column in found:
-                if keep[column] is Keep.CODES:
-                    dictionaries.setdefault(column, Dictionary())
+        numbers = [column for column in found if keep[column] is Keep.NUMBERS]
         start = 0
-        for frame in file.batches(found):
-            yield cls._of(file, frame, start, keep, dictionaries)
-            start += frame.height
+        for batch in in_order((partial(_parsed, piece, numbers) for piece in file.pieces(found, numbers)), pool):
+            yield cls._of(file, batch, start, keep, dictionaries)
+            start += batch.height
         if not start:
-            yield cls._of(file, pl.DataFrame(schema=dict.fromkeys(found, pl.String)), 0, keep, dictionaries)
+            nothing = pl.DataFrame(schema=dict.fromkeys(found, pl.String))
+            yield cls._of(file, _parsed(lambda: nothing, numbers), 0, keep, dictionaries)
 
     @classmethod
-    def _of(cls, file: TableFile, frame: pl.DataFrame, start: int, keep: Mapping[str, Keep],
+    def _of(cls, file: TableFile, batch: "_Batch", start: int, keep: Mapping[str, Keep],
             dictionaries: dict[str, Dictionary]) -> "Table":
-        rows: range | NDArray[np.int64] = range(start, start + frame.height)
-        cells = {}
-        for series in frame.get_columns():
-            empty = series == ""
-            cells[series.name] = series.set(empty, None) if empty.any() else series
-        if all(series.null_count() for series in cells.values()):
-            filled = ~pl.DataFrame(cells).select(pl.all_horizontal(pl.all().is_null())).to_series()
-            if not filled.all():
-                rows = start + np.flatnonzero(filled.to_numpy())
-                cells = {name: series.filter(filled) for name, series in cells.items()}
-        table = cls(cells=cells, stretches=(Stretch(file=file, rows=rows),))
-        columns = [table.column(name) for name in cells]
-        for column in columns:
-            if isinstance(file, ParquetFile):
-                column.refuse(column.text.str.contains("\0", literal=True), Fault.INVALID_TEXT, " contains a NUL byte; remove it")
-            if keep[column.name] is Keep.NUMBERS:
-                column.refuse_unreadable_numbers()
-        kept = {column.name: _kept(column, keep[column.name], dictionaries) for column in columns}
-        return cls(cells=kept, stretches=table.stretches, dropped=frame.height - len(table), dictionaries={
-            name: dictionary for name, dictionary in dictionaries.items() if name in kept and keep[name] is Keep.CODES})
+        rows: range | NDArray[np.int64] = range(start, start + batch.height)
+        if batch.filled is not None:
+            rows = start + np.flatnonzero(batch.filled)
+        text = cls(cells=dict(batch.text), stretches=(Stretch(file=file, rows=rows),))
+        if isinstance(file, ParquetFile):
+            for name, series in batch.text.items():
+                holds = series.str.contains("\0", literal=True)
+                text.column(name).refuse(holds, Fault.INVALID_TEXT, " contains a NUL byte; remove it")
+        cells = text.cells
+        for name, numbers in batch.numbers.items():
+            if name in cells and int(np.isnan(numbers).sum()) > batch.text[name].null_count():
+                text.column(name).refuse_unreadable_numbers()
+            cells[name] = numbers
+        coded = {name: dictionaries.setdefault(name, Dictionary()) for name in cells if keep[name] is Keep.CODES}
+        for name, dictionary in coded.items():
+            cells[name] = code(batch.text[name], dictionary)
+        return cls(cells=cells, stretches=text.stretches, dictionaries=coded, dropped=batch.height - len(text))
 
     @classmethod
-    def concat(cls, tables: Sequence["Table"]) -> "Table":
+    def concat(cls, tables: Iterable["Table"]) -> "Table":
         """The rows of all tables one after another; columns that one lacks are missing there."""
-        if len(tables) == 1:
-            return tables[0]
-        cells = {}
-        for name in dict.fromkeys(name for table in tables for name in table.cells):
-            dtype = next(table.cells[name].dtype for table in tables if name in table.cells)
-            cells[name] = pl.concat([table.cells.get(name, pl.Series([None], dtype=dtype).new_from_index(0, len(table)))
-                                     for table in tables])
-        return cls(cells=cells, stretches=tuple(stretch for table in tables for stretch in table.stretches),
-                   dictionaries={name: held for table in tables for name, held in table.dictionaries.items()},
-                   dropped=sum(table.dropped for table in tables))
+        builder = TableBuilder()
+        for table in tables:
+            builder.add(table)
+        return builder.take()
 
     def __len__(self) -> int:
         return sum(len(stretch.rows) for stretch in self.stretches)
@@ -163,10 +160,10 @@ class Table:
         cells = {name: self.cells[name] for name in dict.fromkeys(columns) if name in self.cells}
         stretches = self.stretches
         if rows is not None:
-            mask = pl.Series(rows)
-            cells = {name: column.filter(mask) for name, column in cells.items()}
+            cells = {name: column.filter(pl.Series(rows)) if isinstance(column, pl.Series) else column[rows]
+                     for name, column in cells.items()}
             stretches = _of_rows(stretches, rows)
-        return Table(cells=cells, stretches=stretches,
+        return Table(cells=cells, stretches=stretches, dropped=self.dropped if rows is None else 0,
                      dictionaries={name: held for name, held in self.dictionaries.items() if name in cells})
 
     def has(self, column: str) -> bool:
@@ -177,7 +174,7 @@ class Table:
         """A column by the name that was asked for when reading; one that is not there has missing cells only."""
         cells = self.cells.get(name)
         if cells is None:
-            cells = pl.Series([None], dtype=pl.String).new_from_index(0, len(self))
+            cells = _no_text(name, len(self))
         return Column(name=name, cells=cells, dictionary=self.dictionaries.get(name), origin=self)
 
     def places(self, rows: Sequence[int]) -> list[tuple[TableFile, int]]:
@@ -198,24 +195,110 @@ class Table:
         return f"{file.name}, {file.unit} {line}"
 
 
-def _kept(column: Column, keep: Keep, dictionaries: dict[str, Dictionary]) -> pl.Series:
-    match keep:
-        case Keep.TEXT:
-            return column.text
-        case Keep.NUMBERS:
-            return column.numbers
-        case Keep.CODES:
-            return encode(column.text, dictionaries[column.name])
+class TableBuilder:
+    """Puts tables together, one after another, holding numbers and codes only once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[pl.Series]] = {}
+        self._arrays: dict[str, Growing] = {}
+        self._stretches: list[Stretch] = []
+        self._dictionaries: dict[str, Dictionary] = {}
+        self._rows = 0
+        self._dropped = 0
+
+    def add(self, table: Table) -> None:
+        """Add the rows of a table."""
+        for name, cells in table.cells.items():
+            self._add(name, cells)
+        self._rows += len(table)
+        self._stretches += table.stretches
+        self._dictionaries |= table.dictionaries
+        self._dropped += table.dropped
+        self._fill()
+
+    def _add(self, name: str, cells: Cells) -> None:
+        if isinstance(cells, pl.Series):
+            texts = self._texts.setdefault(name, [])
+            if not texts and self._rows:
+                texts.append(_no_text(name, self._rows))
+            texts.append(cells)
+            return
+        array = self._arrays.setdefault(name, Growing(cells.dtype.type))
+        if not len(array) and self._rows:
+            array.append(_no_values(cells.dtype, self._rows))
+        array.append(cells)
+
+    def _fill(self) -> None:
+        """Columns that the last table lacks are missing there."""
+        for name, texts in self._texts.items():
+            if (lacking := self._rows - sum(map(len, texts))) > 0:
+                texts.append(_no_text(name, lacking))
+        for array in self._arrays.values():
+            if (lacking := self._rows - len(array)) > 0:
+                array.append(_no_values(array.dtype, lacking))
+
+    def take(self) -> Table:
+        """The table; the builder is not used afterwards."""
+        cells: dict[str, Cells] = {name: pl.concat(texts, rechunk=True) for name, texts in self._texts.items()}
+        cells |= {name: array.take() for name, array in self._arrays.items()}
+        return Table(cells=cells, stretches=tuple(self._stretches), dictionaries=self._dictionaries, dropped=self._dropped)
 
 
-def encode(text: pl.Series, dictionary: Dictionary) -> pl.Series:
-    """The codes of the texts, which are added to the dictionary where they are new; null where missing."""
-    if not text.null_count():
-        return pl.Series(text.name, dictionary.add(text))
-    present = text.is_not_null().to_numpy()
-    codes = np.full(len(text), -1, dtype=np.int32)
-    codes[present] = dictionary.add(text.drop_nulls())
-    return pl.Series(text.name, codes).set(pl.Series(~present), None)
+def _no_text(name: str, count: int) -> pl.Series:
+    return pl.Series(name, [None], dtype=pl.String).new_from_index(0, count)
+
+
+def _no_values(dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    return np.full(count, np.nan if dtype.kind == "f" else -1, dtype=dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """Some rows of a file."""
+
+    height: int
+    """Rows in the file, those without content included."""
+    text: dict[str, pl.Series]
+    """Of columns that are kept as numbers only if one of them cannot be read."""
+    numbers: dict[str, NDArray[np.float64]]
+    """Of the columns that are kept as numbers; NaN where missing, or no finite number."""
+    filled: NDArray[np.bool_] | None
+    """Which rows have any content; None: all."""
+
+
+def _parsed(piece: Callable[[], pl.DataFrame], numbers: Sequence[str]) -> _Batch:
+    """What can be done in any thread and any order."""
+    frame, filled = piece(), None
+    cells = {}
+    for series in frame.get_columns():
+        empty = series == "" if series.dtype == pl.String else None
+        cells[series.name] = series.set(empty, None) if empty is not None and empty.any() else series
+    if all(series.null_count() for series in cells.values()):
+        some = ~pl.DataFrame(cells).select(pl.all_horizontal(pl.all().is_null())).to_series()
+        if not some.all():
+            filled = some.to_numpy()
+            cells = {name: series.filter(some) for name, series in cells.items()}
+    return _Batch(height=frame.height, filled=filled, numbers={name: read_numbers(cells[name]) for name in numbers},
+                  text={name: series for name, series in cells.items() if series.dtype == pl.String})
+
+
+def in_order(tasks: Iterable[Callable[[], Item]], pool: Executor | None) -> Iterator[Item]:
+    """The results of tasks in their order, a few of which the pool works on ahead."""
+    if pool is None:
+        for task in tasks:
+            yield task()
+        return
+    begun: deque[Future[Item]] = deque()
+    try:
+        for task in tasks:
+            begun.append(pool.submit(task))
+            if len(begun) > AHEAD:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
 
 
 def _of_rows(stretches: Sequence[Stretch], mask: NDArray[np.bool_]) -> tuple[Stretch, ...]:

@@ -5,6 +5,7 @@ is what the restricted unpickler of graph-notebook accepts; nothing here ever re
 """
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,14 @@ TEMPLATES = "hpo-configuration-templates"
 
 def write_processed(folder: Path, graph: Graph, encodings: Encodings, model_type: ModelType) -> None:
     """Write all files of a data-processing job's output into ``folder``, which is made when missing."""
-    graph.save(folder / GRAPH)
+    with ThreadPoolExecutor(1) as saver:
+        saving = saver.submit(graph.save, folder / GRAPH)
+        _write_rest(folder, graph, encodings, model_type)
+        saving.result()
+
+
+def _write_rest(folder: Path, graph: Graph, encodings: Encodings, model_type: ModelType) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / ENCODINGS, encodings)
     write_json(folder / "model-hpo-configuration.json", default_configuration(graph, model_type))
     for model, configuration in templates(graph, model_type).items():

@@ -78,7 +78,7 @@ def test_parquet_values_become_the_text_of_a_csv_file(tmp_path: Path) -> None:
     assert {name: table.column(name).text.to_list() for name in frame.columns} == expected
     for name in ("local", "naive"):
         assert table.column(name).instants[0] == noon.replace(microsecond=5000)
-    assert table.column("number").numbers.to_list() == [1.5, 1e300]
+    assert table.column("number").numbers.tolist() == [1.5, 1e300]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

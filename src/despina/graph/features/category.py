@@ -12,6 +12,8 @@ from despina.graph.features.options import Feature
 MAX_CATEGORIES = 100
 """Of a single-valued category; with more, the 99 commonest and ``OTHER`` are kept, as documented. Sets of categories have an option
 of their own, ``max_categories``: the documented limit would lose most of a bag of words."""
+ROWS = 1 << 16
+"""Cells that are counted at a time."""
 
 
 class CategoryEncoding(Frozen, frozen=True, kw_only=True, tag="category"):
@@ -35,7 +37,9 @@ class CategoryEncoding(Frozen, frozen=True, kw_only=True, tag="category"):
     def fit(cls, feature: Feature, column: Column) -> "CategoryEncoding":
         """Learn the categories of a column."""
         codes, texts = column.coded
-        cells = np.bincount(codes[codes >= 0], minlength=len(texts))
+        cells = np.zeros(len(texts), dtype=np.int64)
+        for start in range(0, len(codes), ROWS):
+            cells += np.bincount(codes[start:start + ROWS] + 1, minlength=len(texts) + 1)[1:]
         owners, values = _members(texts, feature.separator)
         counts = (pl.DataFrame({"value": values, "cells": cells[owners]}).filter(pl.col("cells") > 0)
                   .group_by("value").sum().sort(["cells", "value"], descending=[True, False]))

@@ -55,7 +55,11 @@ class Ones:
 
 def stack(parts: Sequence[Hot]) -> Hot:
     """The rows of all the matrices, one after another."""
-    counts = np.concatenate([np.diff(part.indptr) for part in parts])
-    indptr = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=indptr[1:])
+    if len(parts) == 1:
+        return parts[0]
+    indptr = np.zeros(sum(map(len, parts)) + 1, dtype=np.int64)
+    row = 0
+    for part in parts:
+        indptr[row + 1:row + len(part) + 1] = part.indptr[1:] + indptr[row]
+        row += len(part)
     return Hot(width=parts[0].width, indptr=indptr, indices=np.concatenate([part.indices for part in parts]))

@@ -10,6 +10,9 @@ from despina.graph.faults import Fault
 from despina.graph.features.hot import Ones
 from despina.graph.features.options import Buckets, Feature, Imputer, Norm
 
+BINS = 1 << 16
+"""Of the histogram by which the median of more than so many values is found."""
+
 
 class NumericalEncoding(Frozen, frozen=True, kw_only=True, tag="numerical"):
     """``(value - shift) * scale``, each of the vector's own length (1 without a separator)."""
@@ -47,7 +50,7 @@ class NumericalEncoding(Frozen, frozen=True, kw_only=True, tag="numerical"):
         """Write the scaled numbers into ``out``, ``[rows, width]``."""
         numbers = _numbers(column, self.separator)
         if numbers.shape[1] != self.width:
-            row = int(column.missing.not_().arg_max() or 0)
+            row = int(np.argmin(column.missing))
             raise column.error(row, Fault.INVALID_VECTOR, f" has {numbers.shape[1]} values; it must have {self.width}")
         numbers = _complete(numbers, self.fill, column)
         np.multiply(numbers - self.shift, self.scale, out=out, casting="same_kind")
@@ -101,25 +104,48 @@ def most_typical(values: NDArray[np.float64], imputer: Imputer) -> float:
         case Imputer.MEAN:
             return float(values.mean())
         case Imputer.MEDIAN:
-            return float(np.median(values))
+            return median(values)
         case Imputer.MOST_FREQUENT:
             distinct, counts = np.unique(values, return_counts=True)
             return float(distinct[counts.argmax()])
+
+
+def median(values: NDArray[np.float64]) -> float:
+    """The median of finite values, one at least: of many, without a copy of them.
+
+    A histogram tells in which of its bins the middle lies; only what is in these bins is sorted.
+    """
+    if len(values) < BINS or values.min() == values.max():
+        return float(np.median(values))
+    low, scale = values.min(), BINS / (values.max() - values.min())
+    if not np.isfinite(scale) or not np.isfinite(low * scale):
+        return float(np.median(values))
+
+    def bins(start: int) -> NDArray[np.int64]:
+        return np.asarray(np.minimum((values[start:start + BINS] - low) * scale, BINS - 1).astype(np.int64))
+
+    starts = range(0, len(values), BINS)
+    below = np.cumsum(sum(np.bincount(bins(start), minlength=BINS) for start in starts))
+    middle = (len(values) - 1) // 2, len(values) // 2
+    first, last = np.searchsorted(below, middle, side="right")
+    inside = np.concatenate([values[start:start + BINS][(bins(start) >= first) & (bins(start) <= last)] for start in starts])
+    before = below[first - 1] if first else 0
+    inside.sort()
+    return float((inside[middle[0] - before] + inside[middle[1] - before]) / 2)
 
 
 def _numbers(column: Column, separator: str | None) -> NDArray[np.float64]:
     """``[rows, d]``, NaN in rows without a value."""
     if separator is None:
         column.refuse_unreadable_numbers()
-        filled = column.numbers.fill_null(float("nan")) if column.missing.any() else column.numbers
-        return filled.to_numpy().reshape(-1, 1)
+        return column.numbers.reshape(-1, 1)
     parts = split_cells(column.text, separator)
     lengths = parts.list.len()
     width = int(lengths.drop_nulls().first() or 1)  # type: ignore[arg-type]
     if (lengths.drop_nulls() != width).any():
         row = int((lengths != width).fill_null(value=False).arg_max() or 0)
         raise column.error(row, Fault.INVALID_VECTOR, f" has {lengths[row]} values; the rows before it have {width}")
-    present = column.missing.not_().arg_true().to_numpy()
+    present = np.flatnonzero(~column.missing)
     values = parts.drop_nulls().explode().cast(pl.Float64, strict=False)
     readable = values.is_finite().fill_null(value=False)
     if not readable.all():
@@ -134,7 +160,9 @@ def _numbers(column: Column, separator: str | None) -> NDArray[np.float64]:
 def _fill(numbers: NDArray[np.float64], imputer: Imputer | None) -> tuple[float, ...] | None:
     if imputer is None:
         return None
-    return tuple(most_typical(values[~np.isnan(values)], imputer) for values in numbers.T)
+    missing = np.isnan(numbers)
+    return tuple(most_typical(values[~gaps] if gaps.any() else values, imputer)
+                 for values, gaps in zip(numbers.T, missing.T, strict=True))
 
 
 def _complete(numbers: NDArray[np.float64], fill: tuple[float, ...] | None, column: Column) -> NDArray[np.float64]:

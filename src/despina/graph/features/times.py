@@ -57,7 +57,8 @@ class DatetimeEncoding(Frozen, frozen=True, kw_only=True, tag="datetime"):
 def _instants(column: Column) -> pl.Series:
     times = column.instants
     if times.null_count() > column.missing.sum():
-        column.refuse(times.is_null() & ~column.missing, Fault.INVALID_TIME, " is not a time; write it as in 1995-01-31T00:00:00Z")
+        column.refuse(times.is_null().to_numpy() & ~column.missing, Fault.INVALID_TIME,
+                      " is not a time; write it as in 1995-01-31T00:00:00Z")
     return times
 
 
