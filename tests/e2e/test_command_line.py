@@ -150,7 +150,7 @@ def test_plan_tells_what_an_export_holds_and_takes(export: Path, tmp_path: Path)
 def test_plan_as_json_from_a_location(export: Path, tmp_path: Path) -> None:
     (tmp_path / "s3" / "bucket").mkdir(parents=True)
     (tmp_path / "s3" / "bucket" / "export").symlink_to(export)
-    answers = [json.loads(plan(location, "--json", "--model-type", "kge", "--data-dir", tmp_path).stdout)
+    answers = [json.loads(plan(location, "--json", "--data-dir", tmp_path).stdout)
                for location in (f"file://{export}", "s3://bucket/export")]
     assert answers[0]["estimate"] == answers[1]["estimate"]
     assert (answers[0]["estimate"]["rows"], answers[0]["findings"]) == (300, [])

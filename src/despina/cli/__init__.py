@@ -63,7 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("export", metavar="EXPORT", help="its folder, or its s3:// or file:// location")
     plan.add_argument("--config-file-name", metavar="NAME", default="training-data-configuration.json",
                       help="its configuration (training-data-configuration.json)")
-    plan.add_argument("--model-type", choices=("heterogeneous", "kge"), help="what will be trained (what suits the export)")
     plan.add_argument("--data-dir", metavar="DIR", help="where jobs would be kept (./despina-data)")
     plan.add_argument("--json", action="store_true", help="print everything as JSON")
     plan.set_defaults(perform=_plan)

@@ -183,9 +183,10 @@ def _estimate(run: dict[str, Any]) -> str | None:
     said = run.get("estimate") or run.get("progress", {}).get("estimate")
     if not said:
         return None
-    processing, training = (tables.duration(said[name] * 60_000) for name in ("processingMinutes", "trainingMinutes"))
-    return (f"{said['nodes']:,} nodes, {said['edges']:,} edges, {said['peakMemoryBytes'] / 2**30:.1f} GiB of memory, {processing}; "
-            f"training {training} a trial")
+    text = (f"{said['nodes']:,} nodes, {said['edges']:,} edges, {said['peakMemoryBytes'] / 2**30:.1f} GiB of memory, "
+            f"{tables.duration(said['processingMinutes'] * 60_000)}")
+    training = said["trainingMinutes"]
+    return text if training is None else f"{text}; training {tables.duration(training * 60_000)} a trial"
 
 
 def _run_took(run: dict[str, Any]) -> int | None:

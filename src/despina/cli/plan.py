@@ -84,7 +84,7 @@ def _plan(folder: Path, options: argparse.Namespace, room: Room) -> tuple[Estima
                 converted = Path(scratch) / "converted"
                 converted.mkdir()
                 folder, configuration = read_form(folder, file, converted)
-                found = estimate(folder, configuration, model_type=options.model_type)
+                found = estimate(folder, configuration)
                 refuse(found, folder, configuration, memory=room.memory, disk=room.disk)
     except InputFault as fault:
         return found, fault.findings
@@ -138,7 +138,8 @@ def _table(export: str, found: Estimate, room: Room) -> str:
         ("memory", f"{_size(found.peak_memory_bytes)} at the peak of processing; {_size(room.memory)} are available"),
         ("disk", f"{_size(found.disk_bytes)}; {_size(room.disk)} are free"),
         ("processing", tables.duration(found.processing_minutes * 60_000)),
-        ("training", f"{tables.duration(found.training_minutes * 60_000)} a trial"),
+        ("training", "not known" if found.training_minutes is None
+         else f"{tables.duration(found.training_minutes * 60_000)} a trial"),
     ]
     text = "\n".join(f"{name.ljust(12)}{value}" for name, value in facts)
     types = found.node_types[:SHOWN] + found.edge_types[:SHOWN]

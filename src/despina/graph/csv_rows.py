@@ -33,12 +33,12 @@ def whole_rows(content: Readable, *, chunk: int) -> Iterator[bytes]:
     Raises:
         EndlessRow: a row does not end.
     """
-    buffer = bytearray(chunk)
+    buffer = bytearray(min(chunk, 1 << 16))
     held, header_read = 0, False
     while read := content.readinto(memoryview(buffer)[held:]):
         held += read
         end = _end_of_last(buffer, held) if header_read else _end_of_first(buffer, held)
-        if end and (not header_read or held == len(buffer)):
+        if end and (not header_read or held == len(buffer) >= chunk):
             header_read = True
             yield bytes(memoryview(buffer)[:end])
             buffer[:held - end] = buffer[end:held]

@@ -41,8 +41,6 @@ DISK_OVER_ARRAYS = 1.1
 EPOCHS: tuple[tuple[float, int, float], ...] = ((4_000_000, 100, 2_600_000), (inf, 15, 127_000))
 """Edges, both directions counted, up to which a trial has so many epochs, at so many edges a second: of the graph as a whole, and
 of batches (``learn.hyperparameters``). CALIBRATE: python bench/train.py, "epoch, whole graph" and "epoch, batches"."""
-EPOCHS_KGE: tuple[tuple[float, int, float], ...] = ((inf, 30, 500_000),)
-"""The same of a knowledge-graph embedding. CALIBRATE: there is no bench yet."""
 
 TRIPLES_PER_SECOND = 160_000
 """That become a property graph. CALIBRATE: there is no bench yet; 2 million took 12 s beside other work."""
@@ -89,8 +87,8 @@ class Estimate(Frozen, frozen=True, kw_only=True, rename="camel"):
     disk_bytes: int
     """Of what data processing writes."""
     processing_minutes: float
-    training_minutes: float
-    """Of one trial with default hyperparameters."""
+    training_minutes: float | None
+    """Of one trial with default hyperparameters; None where the task is not trained yet, or not known before RDF is converted."""
 
     def shortened(self) -> dict[str, Any]:
         """As JSON of some thousand bytes: the smallest types are left out if need be, and counted as ``typesLeftOut``."""
@@ -108,13 +106,12 @@ class Estimate(Frozen, frozen=True, kw_only=True, rename="camel"):
         return document | ({"typesLeftOut": left_out} if left_out else {})
 
 
-def estimate(folder: Path, configuration: ExportConfiguration, *, model_type: str | None = None) -> Estimate:
+def estimate(folder: Path, configuration: ExportConfiguration) -> Estimate:
     """Look at the files that the configuration names.
 
     Args:
         folder: the export.
         configuration: what is in it.
-        model_type: ``heterogeneous`` or ``kge``, which train at different speeds; None: the one that suits the export.
 
     Raises:
         InputFault: what is wrong with the files, as far as their first rows show it; of all files together.
@@ -124,9 +121,6 @@ def estimate(folder: Path, configuration: ExportConfiguration, *, model_type: st
     arrays = _array_bytes(found)
     kinds = [*found.nodes.values(), *found.edges.values()]
     sentences = sum(kind.rows * kind.sentences for kind in kinds)
-    if model_type is None:
-        featureless = not any(kind.width for kind in found.nodes.values())
-        model_type = "kge" if featureless and configuration.target.task is Task.LINK_PREDICT else "heterogeneous"
     return Estimate(
         files=found.files, input_bytes=found.input_bytes, rows=found.rows, sampled=found.sampled,
         nodes=sum(kind.rows for kind in found.nodes.values()), edges=edges,
@@ -134,7 +128,7 @@ def estimate(folder: Path, configuration: ExportConfiguration, *, model_type: st
         edge_types=_listed(found.edges), array_bytes=arrays, disk_bytes=int(DISK_OVER_ARRAYS * arrays),
         peak_memory_bytes=int(BASE_BYTES + PEAK_OVER_ARRAYS * arrays + (SENTENCE_MODEL_BYTES if sentences else 0)),
         processing_minutes=_minutes(START_SECONDS + found.rows / ROWS_PER_SECOND + sentences / SENTENCES_PER_SECOND),
-        training_minutes=_training_minutes(2 * edges, EPOCHS_KGE if model_type == "kge" else EPOCHS))
+        training_minutes=_training_minutes(2 * edges) if configuration.target.task is Task.NODE_CLASS else None)
 
 
 def estimate_triples(folder: Path, files: Sequence[str]) -> Estimate:
@@ -166,7 +160,7 @@ def estimate_triples(folder: Path, files: Sequence[str]) -> Estimate:
         files=len(files), input_bytes=size, rows=triples, sampled=True, nodes=0, edges=links, node_types=(), edge_types=(),
         array_bytes=arrays, disk_bytes=int(DISK_OVER_ARRAYS * arrays), peak_memory_bytes=BASE_BYTES + BYTES_PER_TRIPLE * triples,
         processing_minutes=_minutes(START_SECONDS + triples / TRIPLES_PER_SECOND),
-        training_minutes=_training_minutes(2 * links, EPOCHS))
+        training_minutes=None)
 
 
 def _listed(kinds: Mapping[str, Kind] | Mapping[EdgeType, Kind]) -> tuple[TypeEstimate, ...]:
@@ -187,8 +181,8 @@ def _minutes(seconds: float) -> float:
     return round(seconds / 60, 3)
 
 
-def _training_minutes(edges: int, tiers: tuple[tuple[float, int, float], ...]) -> float:
-    return _minutes(START_SECONDS + next(epochs * edges / rate for most, epochs, rate in tiers if edges <= most))
+def _training_minutes(edges: int) -> float:
+    return _minutes(START_SECONDS + next(epochs * edges / rate for most, epochs, rate in EPOCHS if edges <= most))
 
 
 def refuse(estimate: Estimate, folder: Path, configuration: ExportConfiguration | None, *, memory: int, disk: int,

@@ -28,6 +28,8 @@ from despina.programs.processed import GRAPH, write_processed
 
 log = logging.getLogger(__name__)
 
+SMALL = 64 * 2**20
+"""Bytes of an export that is read to its end even if its first rows are wrong, so that all findings are told at once."""
 DERIVED = "export"
 """The subfolder of the output with the export that was made of files without a configuration."""
 
@@ -75,8 +77,12 @@ def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> d
     if work.previous is not None:
         earlier = Earlier.load(Path(context.store.get(Location.parse(work.previous))), GRAPH)
     given = _input(work, context, scratch, earlier)
-    expected = estimate(given.folder, given.configuration, model_type=work.model_type)
-    refuse(expected, given.folder, given.configuration, memory=available_memory(), disk=free_disk(context.folder))
+    try:
+        expected = estimate(given.folder, given.configuration)
+        refuse(expected, given.folder, given.configuration, memory=available_memory(), disk=free_disk(context.folder),
+               earlier=earlier.encodings.classes if earlier else ())
+    except InputFault as fault:
+        raise _with_all_findings(fault, given, earlier) from fault
     context = context.estimated(expected.shortened())
     export = read_export(given.folder, given.configuration, lambda step, of: context.report(step, of, "file"), earlier)
     graph, rows = export.graph, sum(export.rows.values())
@@ -92,6 +98,17 @@ def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> d
         seconds={"read": round(read - begun, 3), "write": round(time.monotonic() - read, 3)}))
     context.store.put(out, Location.parse(work.output))
     return {**_counts(graph, export), "rows": rows, "warnings": warnings, "estimate": context.estimate}
+
+
+def _with_all_findings(fault: InputFault, given: _Input, earlier: Earlier | None) -> InputFault:
+    """The fault that the first rows of an export show, and if it is small what else is wrong in it."""
+    if sum(path.stat().st_size for path in given.folder.rglob("*") if path.is_file()) > SMALL:
+        return fault
+    try:
+        read_export(given.folder, given.configuration, lambda step, of: None, earlier)  # noqa: ARG005
+    except InputFault as others:
+        return InputFault.of(tuple(dict.fromkeys((*fault.findings, *others.findings))))
+    return fault
 
 
 def _counts(graph: Graph, export: Export) -> dict[str, int]:
