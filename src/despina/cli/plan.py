@@ -24,9 +24,8 @@ from despina.graph.estimate import Estimate, estimate, estimate_triples, refuse
 from despina.graph.export_folder import locate
 from despina.graph.faults import Fault, Finding, Findings, InputFault
 from despina.graph.forms import read_form
-from despina.graph.json_object import JsonObject
 from despina.graph.machine import available_memory, free_disk
-from despina.graph.rdf_target import read_rdf_configuration
+from despina.graph.rdf_target import rdf_files
 from despina.settings import load
 
 CONVERTED = 50 * 2**20
@@ -76,7 +75,7 @@ def _plan(folder: Path, options: argparse.Namespace, room: Room) -> tuple[Estima
     try:
         with TemporaryDirectory() as scratch:
             folder, file = _configured(folder, options.config_file_name, Path(scratch) / "derived")
-            triples = _triples(folder, file)
+            triples = rdf_files(file, (folder / file).read_bytes())
             if _total(folder, triples) > CONVERTED:
                 found = estimate_triples(folder, triples)
                 refuse(found, folder, None, memory=room.memory, disk=room.disk)
@@ -108,14 +107,6 @@ def _configured(folder: Path, file: str, derived: Path) -> tuple[Path, str]:
         raise InputFault(Fault.MISSING_LABELS, f"{missing}, and no edges: nothing says what is to be predicted")
     print(f"There is no '{file}': this is of the configuration that data processing derives from the CSV files.", file=sys.stderr)
     return derived, CONFIGURATION
-
-
-def _triples(folder: Path, file: str) -> tuple[str, ...]:
-    """The names of the export's RDF files; none if it is a property graph. Raises InputFault if ``file`` is no configuration."""
-    top = JsonObject.parse(file, (folder / file).read_bytes())
-    graph = top.members.get("graph")
-    parts = graph if isinstance(graph, list) else [graph]
-    return read_rdf_configuration(top).files if any(isinstance(part, dict) and "rdfs" in part for part in parts) else ()
 
 
 def _total(folder: Path, files: Iterable[str]) -> int:

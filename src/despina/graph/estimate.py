@@ -23,29 +23,28 @@ from despina.graph.schema import CLASSIFICATIONS, EdgeFile, ExportConfiguration,
 from despina.graph.survey import LARGEST, Kind, Survey, parts_of, survey
 from despina.graph.tables import find_file
 
-# The figures below were measured on two shared cores (docs/performance.md).
-START_SECONDS = 1.0
-"""Of a program that has nearly nothing to do. CALIBRATE: python bench/process.py --nodes 100 --edges 100"""
-ROWS_PER_SECOND = 1_500_000
-"""That data processing reads and encodes. CALIBRATE: python bench/process.py --nodes 500000 --edges 5000000"""
-SENTENCES_PER_SECOND = 60
-"""Different texts that a sentence model encodes. CALIBRATE: there is no bench yet; by MiniLM 140 of 8 words, 26 of 60 words."""
-BASE_BYTES = 200 * 2**20
-"""Memory of the program without any data. CALIBRATE: python bench/process.py --nodes 100 --edges 100"""
-SENTENCE_MODEL_BYTES = 700 * 2**20
-"""Memory of PyTorch and a sentence model. CALIBRATE: there is no bench yet; MiniLM took 680 MiB."""
+# Measured on two shared cores by python bench/estimate.py, unless it says otherwise (docs/performance.md).
+START_SECONDS = 0.5
+"""Of a program that has nearly nothing to do."""
+ROWS_PER_SECOND = 1_700_000
+"""That data processing reads, encodes and writes."""
+SENTENCES_PER_SECOND = 180
+"""Different texts of a dozen words that the sentence model MiniLM encodes; long texts take longer."""
+BASE_BYTES = 100 * 2**20
+"""Memory of the program without any data."""
+SENTENCE_MODEL_BYTES = 550 * 2**20
+"""Memory of PyTorch and MiniLM."""
 PEAK_OVER_ARRAYS = 2.5
-"""Memory beyond ``BASE_BYTES`` over the size of the arrays. CALIBRATE: python bench/process.py --nodes 500000 --edges 5000000"""
+"""Memory beyond ``BASE_BYTES`` over the size of the arrays."""
 DISK_OVER_ARRAYS = 1.1
-"""Besides the arrays little is written. CALIBRATE: du of an output of bench/process.py --nodes 500000 --edges 5000000"""
-EPOCHS: tuple[tuple[float, int, float], ...] = ((4_000_000, 100, 2_600_000), (inf, 15, 127_000))
+"""Besides the arrays little is written."""
+TRIPLES_PER_SECOND = 285_000
+"""That become a property graph."""
+BYTES_PER_TRIPLE = 270
+"""Memory while they do."""
+EPOCHS: tuple[tuple[float, int, float], ...] = ((4_000_000, 100, 2_900_000), (inf, 15, 170_000))
 """Edges, both directions counted, up to which a trial has so many epochs, at so many edges a second: of the graph as a whole, and
-of batches (``learn.hyperparameters``). CALIBRATE: python bench/train.py, "epoch, whole graph" and "epoch, batches"."""
-
-TRIPLES_PER_SECOND = 160_000
-"""That become a property graph. CALIBRATE: there is no bench yet; 2 million took 12 s beside other work."""
-BYTES_PER_TRIPLE = 200
-"""Memory while they do. CALIBRATE: there is no bench yet; 2 million took 350 MB."""
+of batches (``learn.hyperparameters``). Measured by python bench/train.py: "epoch, whole graph" and "epoch, batches"."""
 
 SHORT = 1_000
 """Bytes of the node types in a shortened estimate, and of its edge types."""

@@ -95,6 +95,18 @@ def read_rdf_configuration(top: JsonObject) -> RdfConfiguration:
     return RdfConfiguration(files=tuple(dict.fromkeys(files)), target=target, warnings=tuple(dict.fromkeys(warnings)))
 
 
+def rdf_files(file: str, content: bytes) -> tuple[str, ...]:
+    """The names of an export's RDF files, by the content of its configuration ``file``; none if it is a property graph.
+
+    Raises:
+        InputFault: as ``read_rdf_configuration``.
+    """
+    top = JsonObject.parse(file, content)
+    graph = top.members.get("graph")
+    parts = graph if isinstance(graph, list) else [graph]
+    return read_rdf_configuration(top).files if any(isinstance(part, dict) and "rdfs" in part for part in parts) else ()
+
+
 def _targets(label: JsonObject, warnings: list[str]) -> list[NodeTarget] | list[LinkTarget]:
     label.allow("task_type", "targets")
     task = _TASKS[label.known("task_type", label.text("task_type"), _TASKS)]

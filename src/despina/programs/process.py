@@ -13,12 +13,13 @@ from despina.core.job import ProcessWork
 from despina.core.location import Location
 from despina.graph.bulk_load import advice, derive, find_bulk_load
 from despina.graph.continuation import CONFIGURATION, Earlier
-from despina.graph.estimate import estimate, refuse
+from despina.graph.estimate import estimate, estimate_triples, refuse
 from despina.graph.export import Export, read_export
 from despina.graph.faults import Fault, InputFault
 from despina.graph.forms import read_form
 from despina.graph.graph import Graph
 from despina.graph.machine import available_memory, free_disk
+from despina.graph.rdf_target import rdf_files
 from despina.graph.schema import ExportConfiguration
 from despina.learn.proposals import choose_model_type
 from despina.programs import report
@@ -131,6 +132,9 @@ def _input(work: ProcessWork, context: Context, scratch: Path, earlier: Earlier 
     else:
         folder, file, note = _derive(folder, work, context, scratch)
         content = (folder / file).read_bytes()
+    triples = rdf_files(file, content)
+    if triples:  # converting them is work, too
+        refuse(estimate_triples(folder, triples), folder, None, memory=available_memory(), disk=free_disk(context.folder))
     converted = scratch / "converted"
     converted.mkdir()
     folder, configuration = read_form(folder, file, converted, content=content)
