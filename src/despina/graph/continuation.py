@@ -4,13 +4,13 @@ Source: Neptune user guide, "Incremental data processing" (the same schema and e
 gone are possible here; Neptune ML does not support that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from despina.graph.encodings import Encodings
+from despina.graph.encodings import EdgeEncodings, Encodings, TypeEncodings
 from despina.graph.faults import Fault, Findings, InputFault
 from despina.graph.graph import Graph
 from despina.graph.ids import Ids
@@ -58,26 +58,29 @@ class Earlier:
             if (target.task, plain_name(target.column)) != (before.task, before.property_name):
                 raise _changed(f"what is predicted is {target.task} '{plain_name(target.column)}'", f"it was {before.task} "
                                f"'{before.property_name}'")
-        for file in configuration.nodes:
+        for node_type in dict.fromkeys(file.node_type for file in configuration.nodes):
+            files = [file for file in configuration.nodes if file.node_type == node_type]
             with findings.gather():
-                known = before.node_type(file.node_type)
+                known = before.node_type(node_type)
                 if known is None:
-                    raise _changed(f"the {file.kind} has a file ('{file.file_name}')", "it had none")
-                _check_features(file, {*known.features, *known.dropped})
+                    raise _changed(f"the {files[0].kind} has a file ('{files[0].file_name}')", "it had none")
+                _check_features(files, known)
         for edges in configuration.edges:
+            alike = [entry for entry in before.edges if edges.may_hold(entry.type)]
             with findings.gather():
-                alike = [entry for entry in before.edges if edges.may_hold(entry.type)]
                 if not alike:
                     raise _changed(f"there are edges of the {edges.kind}", "there were none")
-                if not edges.relation_column:
-                    _check_features(edges, {*alike[0].features, *alike[0].dropped})
+                _check_features([file for file in configuration.edges if file.kind == edges.kind], alike[0])
         findings.check()
 
 
-def _check_features(file: NodeFile | EdgeFile, before: Iterable[str]) -> None:
-    now, then = {feature.name for feature in file.features}, set(before)
-    if now - then:
-        raise _changed(f"the {file.kind} has the feature '{min(now - then)}'", "it had not")
+def _check_features(files: Sequence[NodeFile | EdgeFile], before: TypeEncodings | EdgeEncodings) -> None:
+    """Raise InputFault if the files of a type have a feature that it had not, or lack one that was encoded."""
+    now, kind = {feature.name for file in files for feature in file.features}, files[0].kind
+    for name in sorted(now - {*before.features, *before.dropped}):
+        raise _changed(f"the {kind} has the feature '{name}'", "it had not")
+    for name in sorted(set(before.features) - now):
+        raise _changed(f"the {kind} lacks the feature '{name}'", "it had it")
 
 
 def _changed(now: str, then: str) -> InputFault:

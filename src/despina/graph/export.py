@@ -71,9 +71,12 @@ def read_export(folder: Path, configuration: ExportConfiguration, file_read: Fil
         reading = _Reading(folder=folder, configuration=configuration, earlier=earlier, encoder=encoder,
                            index=NodeIndex(earlier.node_ids if earlier else None))
         reading.take_nodes(read_nodes(folder, configuration.nodes, reading.index, reading.findings, step))
-        for edge_type, edges in read_edges(folder, configuration.edges, reading.index, reading.findings, step):
-            reading.take_edges(edge_type, edges)
-            del edges  # of the next type there may be as many
+        for node_type in earlier.encodings.nodes if earlier else ():
+            reading.index.close(node_type)
+        with reading.findings.gather():
+            for edge_type, edges in read_edges(folder, configuration.edges, reading.index, reading.findings, step):
+                reading.take_edges(edge_type, edges)
+                del edges  # of the next type there may be as many
         return reading.finish()
 
 
@@ -137,8 +140,9 @@ class _Reading:
         findings = Findings()
         if encodings is None:
             return encode(features, table, findings)
-        columns = {feature.name: table.column(feature.column) for feature in features if feature.name in encodings.features}
-        return apply({name: encodings.features[name] for name in columns}, columns, findings, dropped=encodings.dropped)
+        of = {feature.name: feature.column for feature in features}
+        columns = {name: table.column(of.get(name, name)) for name in encodings.features}
+        return apply(encodings.features, columns, findings, dropped=encodings.dropped)
 
     def finish(self) -> Export:
         """The graph, once all files are read."""
@@ -171,9 +175,7 @@ class _Reading:
         counts, nothing = self.index.counts, np.empty(0, dtype=np.int32)
         for node_type, encodings in earlier.encodings.nodes.items():
             if node_type not in self.node_features:
-                empty = Table(cells={}, stretches=())
-                encoded = apply(encodings.features, {name: empty.column(name) for name in encodings.features}, self.findings,
-                                dropped=encodings.dropped)
+                encoded = self._encoded((), Table(cells={}, stretches=()), encodings)
                 self.node_features[node_type] = _placed(encoded, nothing, counts[node_type])
         for edges in earlier.encodings.edges:
             if edges.type not in self.edges:

@@ -93,6 +93,9 @@ class Findings:
             if len(self._found) >= MOST:
                 self.check()
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def check(self) -> None:
         """Raise what was found so far, if anything was."""
         if self._found:

@@ -26,6 +26,14 @@ class _Known:
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """``[earlier]``: which of those are still there."""
 
+    def alive(self, indices: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The same, with -1 for earlier nodes that are not there any more."""
+        if not self.earlier or not self.declared:
+            return indices
+        gone = (indices >= 0) & (indices < self.earlier)
+        gone[gone] = ~self.seen[indices[gone]]
+        return np.where(gone, np.int32(-1), indices)
+
     def note(self, indices: NDArray[np.int32]) -> NDArray[np.int32]:
         if self.earlier:
             self.seen[indices[indices < self.earlier]] = True
@@ -89,13 +97,18 @@ class NodeIndex:
         known.declared = ", ".join(file.name for file in table.files)
         return indices
 
+    def close(self, node_type: str) -> None:
+        """Say that there are no nodes of an earlier type, unless files have some."""
+        if not self._known[node_type].declared:
+            self._known[node_type].declared = "any file of this export"
+
     def look_up(self, node_type: str, column: Column) -> NDArray[np.int32]:
         """The indices of the ids in a column of an edge file. Raises InputFault for missing or unknown ids."""
         column.refuse(column.missing, Fault.DANGLING_EDGE, f"; it must be the id of a node of type '{node_type}'")
         known = self._known.setdefault(node_type, _Known())
         if not known.declared:
             return known.note(known.ids.add(column.text))
-        indices = known.ids.find(column.text)
+        indices = known.alive(known.ids.find(column.text))
         if (indices < 0).any():
             column.refuse(indices < 0, Fault.DANGLING_EDGE, f" is the id of no node of type '{node_type}' in {known.declared}")
         return indices
@@ -104,7 +117,8 @@ class NodeIndex:
         """The indices of ids; -1 for those that are missing or unknown."""
         indices = np.full(len(text), -1, dtype=np.int32)
         if node_type in self._known:
-            indices[text.is_not_null().to_numpy()] = self._known[node_type].ids.find(text.drop_nulls())
+            known = self._known[node_type]
+            indices[text.is_not_null().to_numpy()] = known.alive(known.ids.find(text.drop_nulls()))
         return indices
 
     def _refuse_repeated(self, node_type: str, table: Table, column: Column) -> None:

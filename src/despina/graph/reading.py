@@ -56,22 +56,28 @@ def read_nodes(folder: Path, files: Sequence[NodeFile], index: NodeIndex, findin
                step: Callable[[], None]) -> dict[str, NodeTable]:
     """Each type's columns of features and labels; the ids go to the index.
 
+    Cells that are not what they should be are noted, and reading goes on; without all ids of a type it cannot.
+
     Raises:
-        InputFault: ``findings`` has noted what is wrong with a file.
+        InputFault: ``findings`` has noted what is wrong with a whole file, or with ids.
     """
     builders: dict[str, TableBuilder] = {}
     dictionaries: dict[str, dict[str, Dictionary]] = {}
+    complete = True
     with ThreadPoolExecutor(PARSERS) as parsers:
         for file in files:
             keep = _keep(file.features, file.label) | {file.id_column: Keep.TEXT}
-            builder = builders.setdefault(file.node_type, TableBuilder())
+            builder, whole = builders.setdefault(file.node_type, TableBuilder()), False
             with findings.gather():
                 for table in Table.batches(find_file(folder, file.file_name, file.separator), keep,
-                                           dictionaries.setdefault(file.node_type, {}), pool=parsers):
+                                           dictionaries.setdefault(file.node_type, {}), pool=parsers, findings=findings):
                     builder.add(table)
+                whole = True
+            complete &= whole
             step()
-    findings.check()
-    tables = {}
+    if not complete:
+        findings.check()
+    tables: dict[str, NodeTable] = {}
     for node_type, builder in builders.items():
         together = [file for file in files if file.node_type == node_type]
         table = builder.take()
@@ -80,7 +86,8 @@ def read_nodes(folder: Path, files: Sequence[NodeFile], index: NodeIndex, findin
             needed = [name for file in together for name in _keep(file.features, file.label)]
             tables[node_type] = NodeTable(table=table.select(needed), order=order, features=_features(together),
                                           label=_label(together), dropped=table.dropped)
-    findings.check()
+    if len(tables) < len(builders):
+        findings.check()
     return tables
 
 
@@ -89,15 +96,18 @@ def read_edges(folder: Path, files: Sequence[EdgeFile], index: NodeIndex, findin
     """The edges of each type, once all files are read; what was given out is forgotten here.
 
     Raises:
-        InputFault: ``findings`` has noted what is wrong with a file, or a name is needed for reverse edges.
+        InputFault: a name is needed for reverse edges. What is wrong with a file is noted in ``findings``, and then no edges are
+            given out.
     """
+    before = len(findings)
     with ThreadPoolExecutor(PARSERS) as parsers:
-        reading = _EdgeReading(folder=folder, index=index, parsers=parsers)
+        reading = _EdgeReading(folder=folder, index=index, parsers=parsers, findings=findings)
         for file in files:
             with findings.gather():
                 reading.take(file)
             step()
-    findings.check()
+    if len(findings) > before:
+        return
     bundles = reading.bundles
     for edge_type in bundles:
         if edge_type.reverse in bundles:
@@ -130,6 +140,7 @@ class _EdgeReading:
     folder: Path
     index: NodeIndex
     parsers: ThreadPoolExecutor
+    findings: Findings
     bundles: dict[EdgeType, _Bundle] = field(default_factory=dict)
     dictionaries: dict[tuple[str, str, str], dict[str, Dictionary]] = field(default_factory=dict)
 
@@ -140,7 +151,8 @@ class _EdgeReading:
         if file.relation_column:
             keep[file.relation_column] = Keep.TEXT
         dictionaries = self.dictionaries.setdefault((file.source_type, file.relation, file.destination_type), {})
-        tables = Table.batches(find_file(self.folder, file.file_name, file.separator), keep, dictionaries, pool=self.parsers)
+        tables = Table.batches(find_file(self.folder, file.file_name, file.separator), keep, dictionaries, pool=self.parsers,
+                               findings=self.findings)
         declared = self.index.is_declared(file.source_type) and self.index.is_declared(file.destination_type)
         # Nodes that are added as they are met get their indices in the order of the file.
         located = in_order((partial(self._located, file, table) for table in tables), self.parsers if declared else None)

@@ -10,6 +10,7 @@ as their codes in a dictionary.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -24,7 +25,7 @@ from despina.graph.columns import Cells, Column, code, read_numbers
 from despina.graph.csv_files import CsvFile
 from despina.graph.dictionary import Dictionary
 from despina.graph.export_folder import locate
-from despina.graph.faults import Fault, InputFault
+from despina.graph.faults import Fault, Findings, InputFault
 from despina.graph.growing import Growing
 from despina.graph.json_object import suggestion
 from despina.graph.parquet_files import ParquetFile
@@ -91,7 +92,8 @@ class Table:
 
     @classmethod
     def batches(cls, file: TableFile, keep: Mapping[str, Keep], dictionaries: dict[str, Dictionary], *,
-                optional: Sequence[str] = (), pool: Executor | None = None) -> Iterator["Table"]:
+                optional: Sequence[str] = (), pool: Executor | None = None,
+                findings: Findings | None = None) -> Iterator["Table"]:
         """Columns of a file, a stretch of rows at a time, one at least. Rows without any content are left out.
 
         Args:
@@ -100,11 +102,13 @@ class Table:
             dictionaries: those of the columns that are kept as codes; missing ones are added, and all of them grow.
             optional: the columns that may be missing.
             pool: parses ahead; None: each stretch is parsed when it is asked for.
+            findings: notes cells that are no numbers where they are asked for, and takes them as missing; None: they are raised.
 
         Raises:
             InputFault: a column is missing or ambiguous, the file is not what its name says, a cell contains a NUL byte, or it is
                 no number where one is asked for.
         """
+        notes = nullcontext if findings is None else findings.gather
         header = file.header()
         has = {plain_name(name) for name in header}
         found = {column: _position(file, header, column) for column in keep
@@ -112,7 +116,10 @@ class Table:
         numbers = [column for column in found if keep[column] is Keep.NUMBERS]
         start = 0
         for batch in in_order((partial(_parsed, piece, numbers) for piece in file.pieces(found, numbers)), pool):
-            yield cls._of(file, batch, start, keep, dictionaries)
+            table = cls._of(file, batch, start, keep, dictionaries)
+            with notes():
+                table._refuse_unreadable(batch)
+            yield table
             start += batch.height
         if not start:
             nothing = pl.DataFrame(schema=dict.fromkeys(found, pl.String))
@@ -129,15 +136,20 @@ class Table:
             for name, series in batch.text.items():
                 holds = series.str.contains("\0", literal=True)
                 text.column(name).refuse(holds, Fault.INVALID_TEXT, " contains a NUL byte; remove it")
-        cells = text.cells
-        for name, numbers in batch.numbers.items():
-            if name in cells and int(np.isnan(numbers).sum()) > batch.text[name].null_count():
-                text.column(name).refuse_unreadable_numbers()
-            cells[name] = numbers
+        cells: dict[str, Cells] = {**text.cells, **batch.numbers}
         coded = {name: dictionaries.setdefault(name, Dictionary()) for name in cells if keep[name] is Keep.CODES}
         for name, dictionary in coded.items():
             cells[name] = code(batch.text[name], dictionary)
         return cls(cells=cells, stretches=text.stretches, dictionaries=coded, dropped=batch.height - len(text))
+
+    def _refuse_unreadable(self, batch: "_Batch") -> None:
+        """Raise InputFault if any cells of the batch that this table was made of are no numbers and should be."""
+        findings = Findings()
+        for name in batch.numbers:
+            if name in batch.text:
+                with findings.gather():
+                    Column(name=name, cells=batch.text[name], origin=self).refuse_unreadable_numbers()
+        findings.check()
 
     @classmethod
     def concat(cls, tables: Iterable["Table"]) -> "Table":

@@ -207,7 +207,7 @@ def test_memory_and_disk_that_are_missing_are_told_together(tmp_path: Path) -> N
     assert refusal(tmp_path, memory=found.peak_memory_bytes, disk=found.disk_bytes) == ()
     memory, disk = refusal(tmp_path, memory=2**20, disk=0)
     assert (memory.name, disk.name) == (Fault.NOT_ENOUGH_MEMORY, Fault.NOT_ENOUGH_DISK)
-    assert "need 0.2 GiB of memory, and 0.0 GiB are available" in memory.text
+    assert "need 0.1 GiB of memory, and 0.0 GiB are available" in memory.text
 
 
 NO_LABELS = FILES[NODES].replace(',"x"', ",").replace(',"y"', ",")
