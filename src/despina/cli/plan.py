@@ -24,8 +24,8 @@ from despina.graph.estimate import Estimate, estimate, estimate_triples, refuse
 from despina.graph.export_folder import locate
 from despina.graph.faults import Fault, Finding, Findings, InputFault
 from despina.graph.forms import read_form
-from despina.graph.machine import available_memory, free_disk
 from despina.graph.rdf_target import rdf_files
+from despina.programs.machine import available_memory, free_disk
 from despina.settings import load
 
 CONVERTED = 50 * 2**20

@@ -18,13 +18,13 @@ from despina.graph.export import Export, read_export
 from despina.graph.faults import Fault, InputFault
 from despina.graph.forms import read_form
 from despina.graph.graph import Graph
-from despina.graph.machine import available_memory, free_disk
 from despina.graph.rdf_target import rdf_files
 from despina.graph.schema import ExportConfiguration
 from despina.learn.proposals import choose_model_type
 from despina.programs import report
 from despina.programs.context import Context
 from despina.programs.json_files import write_json
+from despina.programs.machine import available_memory, free_disk
 from despina.programs.processed import GRAPH, write_processed
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> d
     except InputFault as fault:
         raise _with_all_findings(fault, given, earlier) from fault
     context = context.estimated(expected.shortened())
+    _put_report(work, context, report.Beginning(estimate=context.estimate))  # an output that cannot be written is found out now
     export = read_export(given.folder, given.configuration, lambda step, of: context.report(step, of, "file"), earlier)
     graph, rows = export.graph, sum(export.rows.values())
     log.info("%d rows read", rows)
@@ -162,8 +163,12 @@ def _derive(folder: Path, work: ProcessWork, context: Context, scratch: Path) ->
 def _report_failure(work: ProcessWork, context: Context, fault: InputFault) -> None:
     """Put the findings at the output. That it cannot be written must not hide them: the job's failure reason has the first."""
     try:
-        with TemporaryDirectory(dir=context.folder) as folder:
-            write_json(Path(folder) / report.FILE, report.failure(fault))
-            context.store.put(Path(folder), Location.parse(work.output))
+        _put_report(work, context, report.failure(fault))
     except (DespinaError, OSError) as error:
         log.warning("the findings could not be written to %s: %s", work.output, error)
+
+
+def _put_report(work: ProcessWork, context: Context, content: report.Beginning | report.FailureReport) -> None:
+    with TemporaryDirectory(dir=context.folder) as folder:
+        write_json(Path(folder) / report.FILE, content)
+        context.store.put(Path(folder), Location.parse(work.output))

@@ -82,6 +82,14 @@ class Report(Frozen, frozen=True, kw_only=True):
     """The most memory that the process ever had resident."""
 
 
+class Beginning(Frozen, frozen=True, kw_only=True):
+    """The content of ``processing-report.json`` while the job is at work, and of one that was ended."""
+
+    status: str = "InProgress"
+    estimate: dict[str, Any] | None
+    """What is expected."""
+
+
 class FailureReport(Frozen, frozen=True, kw_only=True):
     """The content of ``processing-report.json`` of a job whose input cannot be used."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from despina.graph.machine import available_memory, free_disk
+from despina.programs.machine import available_memory, free_disk
 
 MIB = 2**20
 
