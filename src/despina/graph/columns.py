@@ -96,11 +96,22 @@ class Column:
         """Times in milliseconds, UTC; null where missing or not a time."""
         return read_instants(self.text) if self.dictionary is None else self._of_texts(read_instants(self.dictionary.texts))
 
+    def vectors(self, separator: str) -> NDArray[np.float64]:
+        """The numbers in each cell, ``[rows, d]``, NaN in rows without a value.
+
+        Raises:
+            InputFault: cells have different numbers of values, or one of them is no finite number.
+        """
+        if "_vectors" not in self.__dict__:
+            self.__dict__["_vectors"] = _vectors(self, separator)
+        made: NDArray[np.float64] = self.__dict__["_vectors"]
+        return made
+
     def slice(self, start: int, count: int) -> "Column":
         """Some of the rows."""
         part = Column(name=self.name, cells=self.cells[start:start + count], dictionary=self.dictionary,
                       origin=_Shifted(origin=self.origin, by=start))
-        for form in ("text", "numbers", "instants"):  # what is made already is not made again
+        for form in ("text", "numbers", "instants", "_vectors"):  # what is made already is not made again
             if form in self.__dict__:
                 part.__dict__[form] = self.__dict__[form][start:start + count]
         return part
@@ -150,6 +161,25 @@ class _Shifted:
 
     def places(self, rows: Sequence[int], /) -> Sequence[tuple[File, int]]:
         return self.origin.places([row + self.by for row in rows])
+
+
+def _vectors(column: Column, separator: str) -> NDArray[np.float64]:
+    parts = split_cells(column.text, separator)
+    lengths = parts.list.len()
+    width = int(lengths.drop_nulls().first() or 1)  # type: ignore[arg-type]
+    if (lengths.drop_nulls() != width).any():
+        row = int((lengths != width).fill_null(value=False).arg_max() or 0)
+        raise column.error(row, Fault.INVALID_VECTOR, f" has {lengths[row]} values; the rows before it have {width}")
+    present = np.flatnonzero(~column.missing)
+    values = parts.drop_nulls().explode().cast(pl.Float64, strict=False)
+    readable = values.is_finite().fill_null(value=False)
+    if not readable.all():
+        at = int((~readable).arg_max() or 0)
+        raise column.error(int(present[at // width]), Fault.INVALID_VECTOR,
+                           f": its value number {at % width + 1} is not a finite number")
+    vectors = np.full((len(column), width), np.nan)
+    vectors[present] = values.to_numpy().reshape(-1, width)
+    return vectors
 
 
 def code(text: pl.Series, dictionary: Dictionary) -> NDArray[np.int32]:

@@ -99,7 +99,7 @@ class CsvFile:
         schema = {str(position): pl.Float64 if position in floats else pl.String for position in range(width)}
         try:
             frame = pl.read_csv(text, has_header=False, schema=schema, columns=positions, separator=self.separator,
-                                infer_schema=False, raise_if_empty=False)
+                                infer_schema=False, raise_if_empty=False, null_values="")  # also of two quotes
             if all(frame[str(position)].is_finite().all() for position in floats):
                 return frame
         except pl.exceptions.PolarsError as error:

@@ -120,7 +120,7 @@ class _Reading:
         self.dropped_rows += edges.dropped
         encodings = self.earlier.encodings.edge_type(edge_type) if self.earlier else None
         encoding = self.encoder.submit(self._encoded, edges.features, edges.table, encodings)
-        self.edges |= grouped(edge_type, edges.sources, edges.destinations, self.index.counts)
+        self.edges |= both_directions(edge_type, edges.sources, edges.destinations, self.index.counts)
         if edges.label is not None:
             self._predict(edge_type, edges, EdgeMembers(edge_type, edges.sources, edges.destinations, self.index), None)
         with self.findings.gather():
@@ -181,17 +181,6 @@ class _Reading:
             if edges.type not in self.edges:
                 self.take_edges(edges.type, EdgeTable(sources=nothing, destinations=nothing, features=(), label=None,
                                                       table=Table(cells={}, stretches=())))
-
-
-def grouped(edge_type: EdgeType, sources: NDArray[np.int32], destinations: NDArray[np.int32],
-            node_counts: dict[str, int]) -> dict[EdgeType, Csr]:
-    """``both_directions``, at the same time when there are many edges."""
-    if len(sources) < 1_000_000:
-        return both_directions(edge_type, sources, destinations, node_counts)
-    with ThreadPoolExecutor(2) as pool:
-        ways = {edge_type: pool.submit(Csr.group, sources, destinations, n_destination=node_counts[edge_type.destination]),
-                edge_type.reverse: pool.submit(Csr.group, destinations, sources, n_destination=node_counts[edge_type.source])}
-        return {kind: way.result() for kind, way in ways.items()}
 
 
 def _placed(encoded: EncodedFeatures, order: NDArray[np.int32], count: int) -> EncodedFeatures:

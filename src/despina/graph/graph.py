@@ -17,6 +17,8 @@ from despina.core.frozen import Frozen
 from despina.core.task import Task
 from despina.graph.ids import Ids
 
+CACHED = 1 << 16
+"""Edges whose keys stay in the processor's cache while they are made."""
 ROWS = 1 << 22
 """Edges that are counted at a time."""
 REVERSE = "rev-"
@@ -54,8 +56,12 @@ class Csr:
     def group(cls, sources: NDArray[np.int32], destinations: NDArray[np.int32], *, n_destination: int) -> "Csr":
         """Group the edges ``sources[i] -> destinations[i]``; edges of one destination keep their order."""
         # One sort of (destination, row) packed in 64 bits: several times faster than a stable argsort.
-        keys = destinations.astype(np.int64) << 32
-        keys |= np.arange(len(destinations), dtype=np.int64)
+        keys = np.empty(len(destinations), dtype=np.int64)
+        for start in range(0, len(keys), CACHED):
+            part = keys[start:start + CACHED]
+            part[:] = destinations[start:start + CACHED]
+            part <<= 32
+            part |= np.arange(start, start + len(part))
         keys.sort()
         edge_ids = keys.astype(np.int32)  # the lower half
         del keys

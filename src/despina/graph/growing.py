@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 class Growing:
     """Collects values of one kind of which it is not known how many there will be, without ever holding them twice.
 
-    A large block of memory is made larger by the operating system without being copied, and its unused end takes no room.
+    A large block of memory is made larger by the operating system without being copied.
     """
 
     def __init__(self, dtype: type[np.generic]) -> None:
@@ -28,7 +28,7 @@ class Growing:
         """Add values at the end."""
         end = self._size + len(values)
         if end > len(self._values):
-            self._values.resize(max(end, 2 * len(self._values)), refcheck=False)
+            self._values.resize(max(end, len(self._values) + len(self._values) // 4), refcheck=False)
         self._values[self._size:end] = values
         self._size = end
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from despina.graph.columns import Column
 from despina.graph.faults import Findings
 from despina.graph.features import Encoding, HotEncoding, RawEncoding, fit, transform
-from despina.graph.features.hot import Ones, stack
+from despina.graph.features.hot import side_by_side, stack
 from despina.graph.features.options import Feature, FeatureType
 from despina.graph.graph import Features, Hot
 from despina.graph.inference import resolve
@@ -125,10 +125,7 @@ def _hot(encodings: dict[str, Encoding], columns: dict[str, Column], rows: int) 
     """The sparse features side by side."""
     if not encodings:
         return None
-    widths = [encoding.width for encoding in encodings.values()]
-    parts = []
-    for start in range(0, max(rows, 1), ROWS):
-        ones = [encoding.ones(columns[name].slice(start, ROWS)) for name, encoding in encodings.items()
-                if isinstance(encoding, HotEncoding)]
-        parts.append(Ones.beside(ones, widths).to_hot(rows=min(ROWS, rows - start), width=sum(widths)))
-    return stack(parts)
+    parts = (side_by_side([
+        encoding.ones(columns[name].slice(start, ROWS)).to_hot(rows=min(ROWS, rows - start), width=encoding.width)
+        for name, encoding in encodings.items() if isinstance(encoding, HotEncoding)]) for start in range(0, rows, ROWS))
+    return stack(parts, rows=rows, width=sum(encoding.width for encoding in encodings.values()))

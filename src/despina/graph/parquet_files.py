@@ -70,7 +70,8 @@ class ParquetFile:
             raise InputFault(Fault.MALFORMED_FILE, f"{self.name}, column '{column.name}': the type of the column is {kind}; it "
                              "must hold text, numbers, booleans or times (several values in one cell are text with a separator, "
                              "such as 'a;b')", file=self.name, column=column.name)
-        return column.cast(pl.String)
+        text = column.cast(pl.String)
+        return text.set(text == "", None)
 
     def _fault(self, error: BaseException) -> InputFault:
         return InputFault(Fault.MALFORMED_FILE, f"{self.name}: this is not a whole Parquet file ({str(error)[:200]}); write it "

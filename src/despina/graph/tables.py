@@ -281,10 +281,7 @@ class _Batch:
 def _parsed(piece: Callable[[], pl.DataFrame], numbers: Sequence[str]) -> _Batch:
     """What can be done in any thread and any order."""
     frame, filled = piece(), None
-    cells = {}
-    for series in frame.get_columns():
-        empty = series == "" if series.dtype == pl.String else None
-        cells[series.name] = series.set(empty, None) if empty is not None and empty.any() else series
+    cells = {series.name: series for series in frame.get_columns()}
     if all(series.null_count() for series in cells.values()):
         some = ~pl.DataFrame(cells).select(pl.all_horizontal(pl.all().is_null())).to_series()
         if not some.all():

@@ -58,11 +58,14 @@ class CategoryEncoding(Frozen, frozen=True, kw_only=True, tag="category"):
         codes = codes[rows]
         if self.separator is None:  # a text is its own only member
             return Ones.where(rows, positions[codes])
+        # In the order of their columns, and each column once, for each text; so are those of each row then.
+        pairs = np.unique(np.stack([owners, positions], axis=1)[positions >= 0], axis=0)
+        owners, positions = pairs[:, 0], pairs[:, 1]
         starts = np.searchsorted(owners, np.arange(len(texts) + 1))
         counts = np.diff(starts)[codes]
         ends = np.cumsum(counts)
         members = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts[codes] - ends + counts, counts)
-        return Ones.where(np.repeat(rows, counts), positions[members])
+        return Ones(rows=np.repeat(rows, counts), columns=positions[members])
 
 
 def _members(texts: pl.Series, separator: str | None) -> tuple[NDArray[np.int64], pl.Series]:

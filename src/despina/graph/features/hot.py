@@ -1,6 +1,6 @@
 """The ones of one-hot and multi-hot features, and the two forms in which they are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from despina.graph.graph import Hot
+from despina.graph.growing import Growing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +23,6 @@ class Ones:
         """A one for each pair; a column of -1 is none."""
         known = columns >= 0
         return cls(rows=rows, columns=columns) if known.all() else cls(rows=rows[known], columns=columns[known])
-
-    @classmethod
-    def beside(cls, parts: Sequence["Ones"], widths: Sequence[int]) -> "Ones":
-        """The ones of matrices of these widths that are put side by side."""
-        starts = np.cumsum([0, *widths[:-1]])
-        if len(parts) == 1:
-            return parts[0]
-        return cls(rows=np.concatenate([part.rows for part in parts]) if parts else np.empty(0, dtype=np.int64),
-                   columns=np.concatenate([part.columns + start for part, start in zip(parts, starts, strict=True)])
-                   if parts else np.empty(0, dtype=np.int64))
 
     def mark(self, out: NDArray[np.float32]) -> None:
         """Set them in a matrix of zeros."""
@@ -53,13 +44,29 @@ class Ones:
         return Hot(width=width, indptr=indptr, indices=keys.astype(np.int32))
 
 
-def stack(parts: Sequence[Hot]) -> Hot:
-    """The rows of all the matrices, one after another."""
+def side_by_side(parts: Sequence[Hot]) -> Hot:
+    """The columns of all the matrices, one matrix after another; there is one at least."""
     if len(parts) == 1:
         return parts[0]
-    indptr = np.zeros(sum(map(len, parts)) + 1, dtype=np.int64)
-    row = 0
+    counts = [np.diff(part.indptr) for part in parts]
+    indptr = np.zeros(len(parts[0]) + 1, dtype=np.int64)
+    np.cumsum(np.sum(counts, axis=0), out=indptr[1:])
+    indices = np.empty(indptr[-1], dtype=np.int32)
+    following, start = indptr[:-1].copy(), 0
+    for part, count in zip(parts, counts, strict=True):
+        places = np.repeat(following - part.indptr[:-1], count)
+        places += np.arange(len(places))
+        indices[places] = part.indices + np.int32(start)
+        following += count
+        start += part.width
+    return Hot(width=start, indptr=indptr, indices=indices)
+
+
+def stack(parts: Iterable[Hot], *, rows: int, width: int) -> Hot:
+    """So many rows of all the matrices, one after another, which are not all held at once."""
+    indptr, indices, row = np.zeros(rows + 1, dtype=np.int64), Growing(np.int32), 0
     for part in parts:
         indptr[row + 1:row + len(part) + 1] = part.indptr[1:] + indptr[row]
+        indices.append(part.indices)
         row += len(part)
-    return Hot(width=parts[0].width, indptr=indptr, indices=np.concatenate([part.indices for part in parts]))
+    return Hot(width=width, indptr=indptr, indices=indices.take())

@@ -1,11 +1,10 @@
 """Numbers: scaled as they are, or sorted into buckets."""
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from despina.core.frozen import Frozen
-from despina.graph.columns import Column, split_cells
+from despina.graph.columns import Column
 from despina.graph.faults import Fault
 from despina.graph.features.hot import Ones
 from despina.graph.features.options import Buckets, Feature, Imputer, Norm
@@ -139,22 +138,7 @@ def _numbers(column: Column, separator: str | None) -> NDArray[np.float64]:
     if separator is None:
         column.refuse_unreadable_numbers()
         return column.numbers.reshape(-1, 1)
-    parts = split_cells(column.text, separator)
-    lengths = parts.list.len()
-    width = int(lengths.drop_nulls().first() or 1)  # type: ignore[arg-type]
-    if (lengths.drop_nulls() != width).any():
-        row = int((lengths != width).fill_null(value=False).arg_max() or 0)
-        raise column.error(row, Fault.INVALID_VECTOR, f" has {lengths[row]} values; the rows before it have {width}")
-    present = np.flatnonzero(~column.missing)
-    values = parts.drop_nulls().explode().cast(pl.Float64, strict=False)
-    readable = values.is_finite().fill_null(value=False)
-    if not readable.all():
-        at = int((~readable).arg_max() or 0)
-        raise column.error(int(present[at // width]), Fault.INVALID_VECTOR,
-                           f": its value number {at % width + 1} is not a finite number")
-    numbers = np.full((len(column), width), np.nan)
-    numbers[present] = values.to_numpy().reshape(-1, width)
-    return numbers
+    return column.vectors(separator)
 
 
 def _fill(numbers: NDArray[np.float64], imputer: Imputer | None) -> tuple[float, ...] | None:

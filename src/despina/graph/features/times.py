@@ -1,5 +1,6 @@
 """Times: year, month, weekday and hour, each one-hot."""
 
+import numpy as np
 import polars as pl
 
 from despina.core.frozen import Frozen
@@ -48,10 +49,13 @@ class DatetimeEncoding(Frozen, frozen=True, kw_only=True, tag="datetime"):
         if self.fill is not None:
             times = times.fill_null(pl.Series([self.fill]).cast(times.dtype)[0])
         present = times.is_not_null().arg_true().to_numpy()
-        times = times.drop_nulls()
-        return Ones.beside([Ones.where(present, _part(times, part).replace_strict(
-            dict(zip(steps, range(len(steps)), strict=True)), default=-1, return_dtype=pl.Int32).to_numpy())
-            for part, steps in self.parts.items()], [len(steps) for steps in self.parts.values()])
+        times, start = times.drop_nulls(), 0
+        columns = np.empty((len(present), len(self.parts)), dtype=np.int32)
+        for number, (part, steps) in enumerate(self.parts.items()):
+            known = dict(zip(steps, range(start, start + len(steps)), strict=True))
+            columns[:, number] = _part(times, part).replace_strict(known, default=-1, return_dtype=pl.Int32).to_numpy()
+            start += len(steps)
+        return Ones.where(np.repeat(present, len(self.parts)), columns.ravel())
 
 
 def _instants(column: Column) -> pl.Series:
