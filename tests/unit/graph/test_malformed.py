@@ -32,6 +32,7 @@ class Broken:
     changes: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes | str] = field(default_factory=dict)
     prepare: Callable[[Path], None] = lambda folder: None
+    model_type: str | None = None
 
 
 def changed(name: str, old: str, new: str) -> dict[str, bytes | str]:
@@ -88,6 +89,34 @@ QUOTES = "a cell that contains a double quote must itself be in double quotes, w
 WRITE_AGAIN = "write it again"
 RATES = (f"{CONFIGURATION}, graph.nodes[0].labels[0].split_rate: must be three numbers [train, valid, test] that add up to 1",)
 FEATURE = "graph.nodes.0.features.0"
+LABEL = "graph.nodes.0.labels.0"
+OF_EDGES = f"{CONFIGURATION}, graph.edges[0].labels[0]"
+LEARN = "needs some to learn from"
+LABELS_FOR = "there are labels for node type 'person' (node_class of group) and edge type (person)-knows-(person)"
+TWO_TARGETS = "more than one target is not offered yet by this version of Despina"
+
+
+def on_edges(column: str, task: str, **options: Any) -> dict[str, Any]:
+    """Only this is predicted, of the edges, which have no features."""
+    return {"graph.nodes.0.labels": [], "graph.edges.0.features": [],
+            "graph.edges.0.labels": [{"label": [column, task], **options}]}
+
+
+def listed(column: str, task: str) -> dict[str, Any]:
+    """The same, divided by files."""
+    return on_edges(column, task, custom_split_filenames={"train": "train.csv", "valid": "valid.csv", "test": "test.csv"})
+
+
+def parts(**files: str) -> dict[str, bytes | str]:
+    """The files of a split of edges, one of each part, with changes."""
+    usual: dict[str, str] = {"train": "~from,~to\na,b\nb,a\n", "valid": "~from,~to\nc,a\n", "test": "~from,~to\nf,e\n"}
+    return {f"{name}.csv": content for name, content in (usual | files).items()}
+
+
+AGE = {LABEL: {"label": ["age", "regression"]}, "graph.nodes.0.features": []}
+EMPTY_WEIGHTS: dict[str, bytes | str] = {EDGES: re.sub(r"[1-4]\.5$", "", FILES[EDGES], flags=re.MULTILINE)}
+SAME_WEIGHTS: dict[str, bytes | str] = {EDGES: re.sub(r"[1-4]\.5$", "7", FILES[EDGES], flags=re.MULTILINE)}
+NO_EDGES: dict[str, bytes | str] = {EDGES: FILES[EDGES].splitlines(keepends=True)[0]}
 
 CORPUS: dict[str, Broken] = {
     # Names and kinds of files
@@ -296,12 +325,125 @@ CORPUS: dict[str, Broken] = {
         f"{CONFIGURATION}, graph.nodes[0].features[0].feature: 'numeric' is not known (did you mean 'numerical'?)",)),
     "rates that do not add up": Broken(changes={"graph.nodes.0.labels.0.split_rate": [0.7, 0.1, 0.1]}, says=RATES),
     "rates of text": Broken(changes={"graph.nodes.0.labels.0.split_rate": ["1", 0, 0]}, says=RATES),
+    # What is predicted
+    "one class of nodes": Broken(files={NODES: FILES[NODES].replace('"y"', '"x"')}, says=(
+        f"{NODES}, column 'group': all labels are 'x'; a classification needs at least two classes",)),
+    "one class of edges": Broken(changes=on_edges("weight", "classification"), files=SAME_WEIGHTS, says=(
+        f"{EDGES}, column 'weight': all labels are '7'; a classification needs at least two classes",)),
+    "one class of several labels": Broken(
+        changes=on_edges("weight", "classification", separator=";"), files={EDGES: FILES[EDGES].replace("1.5", "7;7").replace(
+            "2.5", ";7").replace("3.5", "7;").replace("4.5", ";")},
+        says=(f"{EDGES}, column 'weight': all labels are '7'; a classification needs at least two classes",)),
+    "edges without labels": Broken(changes=on_edges("weight", "classification"), files=EMPTY_WEIGHTS, says=(
+        f"{EDGES}, column 'weight': no row has a label; a classification {LEARN}",)),
+    "edges without numbers": Broken(changes=on_edges("weight", "regression"), files=EMPTY_WEIGHTS, says=(
+        f"{EDGES}, column 'weight': no row has a label; a regression {LEARN}",)),
+    "nodes without numbers": Broken(changes=AGE, files={NODES: re.sub(",[2-6]0,", ",,", FILES[NODES])}, says=(
+        f"{NODES}, column 'age': no row has a label; a regression {LEARN}",)),
+    "no edges to predict": Broken(changes=on_edges("", "link_prediction"), files=NO_EDGES, says=(
+        f"there are no edges of type (person)-knows-(person); link prediction {LEARN}",)),
+    "no edges to classify": Broken(changes=on_edges("weight", "classification"), files=NO_EDGES, says=(
+        f"{EDGES}, column 'weight': no row has a label; a classification {LEARN}",)),
+    "nothing to predict at all": Broken(changes={"graph.nodes.0.labels": [], "graph.edges": []}, says=(
+        f"{CONFIGURATION}: no entry has 'labels', which asks for link prediction, and there are no 'edges' to predict",
+        '[{"label": ["column", "classification"]}]')),
+    "word for a number of nodes": Broken(changes=AGE, files=changed(NODES, ",40,", ",forty,"), says=(
+        f"{NODES}, line 3, column 'age': 'forty' {NUMBER}",)),
+    "word for a number of edges": Broken(changes=on_edges("weight", "regression"), files=changed(EDGES, "3.5", "heavy"), says=(
+        f"{EDGES}, line 4, column 'weight': 'heavy' {NUMBER}",)),
+    "infinite number of edges": Broken(changes=on_edges("weight", "regression"), files=changed(EDGES, "1.5", "-Infinity"), says=(
+        f"{EDGES}, line 2, column 'weight': '-Infinity' {NUMBER}",)),
+    "several numbers for one edge": Broken(changes=on_edges("weight", "regression"), files=changed(EDGES, "2.5", "2;5"), says=(
+        f"{EDGES}, line 3, column 'weight': '2;5' {NUMBER}",)),
+    "no label column of edges": Broken(changes=on_edges("wieght", "classification"), says=(
+        f"{EDGES}, line 1: there is no column 'wieght' (did you mean 'weight'?)",)),
+    "no label column in one file of the edges": Broken(
+        changes=on_edges("weight", "regression") | {"graph.edges.1": {
+            "file_name": "more.csv", "source": ["~from", "person"], "relation": ["", "knows"], "dest": ["~to", "person"],
+            "labels": [{"label": ["weight", "regression"]}]}},
+        files={"more.csv": "~from,~to\na,c\n"}, says=(
+            "more.csv, line 1: there is no column 'weight'; the columns are ~from, ~to",)),
+    "label of edges that is a feature": Broken(
+        changes={"graph.nodes.0.labels": [], "graph.edges.0.labels": [{"label": ["weight", "regression"]}]}, says=(
+            f"{CONFIGURATION}, graph.edges[0].features[0]: the column 'weight' is the label; it cannot be a feature as well",)),
+    "targets of nodes and of edges": Broken(
+        changes={"graph.edges.0.features": [], "graph.edges.0.labels": [{"label": ["weight", "regression"]}]}, says=(
+            f"{CONFIGURATION}: {LABELS_FOR} (edge_regression of weight); {TWO_TARGETS}",)),
+    "targets of nodes and of links": Broken(changes={"graph.edges.0.labels": [{"label": ["", "link_prediction"]}]}, says=(
+        f"{CONFIGURATION}: {LABELS_FOR} (link_predict); {TWO_TARGETS}",)),
+    "two labels of one type": Broken(changes={"graph.nodes.0.labels.1": {"label": ["since", "classification"]}}, says=(
+        f"{CONFIGURATION}, graph.nodes[0].labels: there are 2 labels; {TWO_TARGETS}",)),
+    "two splits of one type": Broken(
+        changes={"graph.nodes.1": {"file_name": "more.csv", "node": ["~id", "person"], "labels": [
+            {"label": ["group", "classification"], "split_rate": [1, 0, 0]}]}},
+        files={"more.csv": "~id,group\ng,x\n"}, says=(
+            f"{CONFIGURATION}: the entries of node type 'person' give different options for the label 'group'; they must be the",)),
+    "links between nodes of one entry": Broken(changes={f"{LABEL}.label": ["", "link_prediction"]}, says=(
+        f"{CONFIGURATION}, graph.nodes[0].labels[0].label: 'link_prediction' is not known", "one of classification, regression")),
+    "unknown task": Broken(changes=on_edges("weight", "clasification"), says=(
+        f"{OF_EDGES}.label: 'clasification' is not known (did you mean 'classification'?)",)),
+    "task without a column": Broken(changes=on_edges("", "regression"), says=(
+        f"{OF_EDGES}.label: the column is missing; only link prediction has none",)),
+    "label of one word": Broken(changes={LABEL: {"label": ["group"]}}, says=(
+        f'{CONFIGURATION}, graph.nodes[0].labels[0].label: must be a list of strings [column, task], it is ["group"]',)),
+    "separated numbers": Broken(changes=on_edges("weight", "regression", separator=";"), says=(
+        f"{OF_EDGES}.separator: only a classification can have several labels in a cell",)),
+    "separator of two characters": Broken(changes=on_edges("weight", "classification", separator="::"), says=(
+        f"{OF_EDGES}.separator: must be a single character, it is '::'",)),
+    "unknown key of a label": Broken(changes={f"{LABEL}.split": [0.5, 0.5, 0]}, says=(
+        f"{CONFIGURATION}, graph.nodes[0].labels[0]: unknown key 'split' (did you mean 'split_rate'?)",)),
+    "knowledge-graph embeddings of labelled edges": Broken(changes=on_edges("weight", "classification"), model_type="kge", says=(
+        "modelType 'kge' was asked for, and the task is edge_class: knowledge-graph embeddings predict links only; leave",)),
+    "unknown type of model": Broken(model_type="homogeneous", says=(
+        "modelType: 'homogeneous' is not known; it must be one of heterogeneous, kge",)),
+    # Splits of edges and of numbers
+    "split that names no edge": Broken(
+        changes=listed("", "link_prediction"), files=parts(valid="~from,~to\nc,a\nc,b\n"), says=(
+            "valid.csv, line 3, column '~from': 'c': no edge of type (person)-knows-(person) goes from there to the node in the",)),
+    "split of an edge to an unknown node": Broken(
+        changes=listed("weight", "regression"), files=parts(test="~from,~to\nf,z\n"), says=(
+            "test.csv, line 2, column '~to': 'z' is the id of no node of type 'person'",)),
+    "split of edges that overlaps": Broken(
+        changes=listed("weight", "classification"), files=parts(test="~from,~to\nf,e\nb,a\n"), says=(
+            "test.csv, line 3, column '~from': 'b' is in the part 'train' as well; parts must not overlap",)),
+    "split of an unlabelled edge": Broken(
+        changes=listed("weight", "classification"), files=parts() | changed(EDGES, "3.5", ""), says=(
+            "valid.csv, line 2, column '~from': 'c' has no label; leave it out of the split files",)),
+    "split of edges without training": Broken(changes=listed("", "link_prediction"), files=parts(train="~from,~to\n"), says=(
+        "train.csv: the training part is empty",)),
+    "split of edges without ends": Broken(changes=listed("", "link_prediction"), files=parts(train="~from\na\n"), says=(
+        "train.csv, line 1: there is no column '~to'; the columns are ~from",)),
+    "split of edges by their ids": Broken(changes=listed("", "link_prediction"), says=(
+        "train.csv, line 1: there is no column '~from'; the columns are ~id",)),
+    "word in a split of numbers": Broken(
+        changes=listed("weight", "regression"), files=parts(train="~from,~to,weight\na,b,1\nb,a,much\n"), says=(
+            f"train.csv, line 3, column 'weight': 'much' {NUMBER}",)),
+    "split of an unknown relation": Broken(
+        changes=listed("", "link_prediction"), files=parts(train="~from,~to,~label\na,b,know\n"), says=(
+            "train.csv: the training part is empty",)),
+    "no such split file": Broken(
+        changes={LABEL: {"label": ["group", "classification"], "custom_split_filenames": {
+            "train": "trian.csv", "valid": "valid.csv"}}},
+        says=("trian.csv: there is no such file in the export (did you mean 'train.csv'?)",)),
+    "split without a validation file": Broken(changes=on_edges("", "link_prediction", custom_split_filenames={"train": "t"}), says=(
+        f"{OF_EDGES}.custom_split_filenames.valid: must be a string, it is missing",)),
+    "split with both names of the validation file": Broken(
+        changes=on_edges("", "link_prediction", custom_split_filenames={"train": "t", "valid": "v", "validation": "v"}), says=(
+            f"{OF_EDGES}.custom_split_filenames: 'valid' and 'validation' mean the same; give one",)),
+    "split by files and by rates": Broken(
+        changes=on_edges("", "link_prediction", split_rate=[1, 0, 0], custom_split_filenames={"train": "t", "valid": "v"}), says=(
+            f"{OF_EDGES}: 'split_rate' and 'custom_split_filenames' cannot both be given",)),
+    "split by an unknown part": Broken(
+        changes=on_edges("", "link_prediction", custom_split_filenames={"train": "t", "vaild": "v"}), says=(
+            f"{OF_EDGES}.custom_split_filenames: unknown key 'vaild' (did you mean 'valid'?)",)),
+    "rates without training": Broken(changes=on_edges("", "link_prediction", split_rate=[0, 0.5, 0.5]), says=(
+        f"{OF_EDGES}.split_rate: must be three numbers [train, valid, test] that add up to 1, the",)),
 }
 
 
-def run(folder: Path) -> dict[str, Any]:
+def run(folder: Path, model_type: str | None = None) -> dict[str, Any]:
     """Process the export at ``folder``/bucket/export, as the program does, in a world that holds nothing else."""
-    work = ProcessWork(input="s3://bucket/export", output="s3://bucket/out", config_file_name=CONFIGURATION)
+    work = ProcessWork(input="s3://bucket/export", output="s3://bucket/out", config_file_name=CONFIGURATION, model_type=model_type)
     (folder / "run").mkdir()
     return process.run(work, Context(folder=folder / "run", store=open_artifacts()))
 
@@ -327,7 +469,7 @@ def test_the_corpus_is_as_large_as_was_promised() -> None:
 def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path: Path, export: Path, broken: Broken) -> None:
     break_it(export, broken)
     with pytest.raises(WorkFailed) as caught:
-        run(tmp_path)
+        run(tmp_path, broken.model_type)
     for text in broken.says:
         assert text in str(caught.value)
     assert "\0" not in str(caught.value)
