@@ -46,9 +46,9 @@ class Earlier:
         except FileNotFoundError as error:
             raise InputFault(Fault.MISSING_FILE, f"the output of the earlier job has no file {Path(error.filename).name}; it may "
                              "have been deleted, and this job cannot build on it") from error
-        except msgspec.DecodeError as error:
-            raise InputFault(Fault.SCHEMA_CHANGED, f"{ENCODINGS} of the earlier job is not of a form that this version of Despina "
-                             f"knows ({error}); process all data anew") from error
+        except (msgspec.DecodeError, ValueError) as error:
+            raise InputFault(Fault.SCHEMA_CHANGED, f"the output of the earlier job is damaged, or of a form that this version of "
+                             f"Despina does not know ({error}); process all data anew") from error
 
     def check(self, configuration: ExportConfiguration) -> None:
         """Raise InputFault if the configuration has other types, features or labels than the earlier graph."""

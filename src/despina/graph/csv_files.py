@@ -83,6 +83,14 @@ class CsvFile:
             raise self._fault("it is not UTF-8")
         if b"\0" in text:
             raise self._fault("there is a NUL byte")
+        text = text if text.endswith(b"\n") else text + b"\n"
+        rows = text.lstrip(b"\r\n")
+        blank = text.count(b"\n", 0, len(text) - len(rows)) if width > 1 else 0
+        if blank:  # the fast reader takes the number of columns from the first line
+            filled = self._parse(rows, width, columns, numbers) if rows else pl.DataFrame(schema={
+                name: pl.Float64 if name in numbers else pl.String for name in columns})
+            nothing = pl.DataFrame({name: pl.Series(name, [None] * blank, dtype=kind) for name, kind in filled.schema.items()})
+            return pl.concat([nothing, filled])
         wanted = sorted({*columns.values(), width - 1})  # a short row has nothing in the last column
         floats = {columns[name] for name in numbers}
         frame = self._read(text, width, wanted, floats) if len(wanted) < width else None

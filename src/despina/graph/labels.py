@@ -18,6 +18,9 @@ from despina.graph.split_files import ListedPart, Members, empty_training_part, 
 from despina.graph.splits import random_split
 from despina.graph.tables import plain_name
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Of the numbers that can be predicted."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Labelling:
@@ -46,6 +49,8 @@ def read_target(folder: Path, label: Label, parts: Sequence[Labelling], findings
     Raises:
         InputFault: ``findings`` has noted what is wrong with a split file, or nothing has a label.
     """
+    if not parts:
+        raise InputFault(Fault.MISSING_LABELS, "what is to be predicted has no rows in any file")
     listed: list[dict[str, ListedPart]] = []
     for part in parts:
         with findings.gather():
@@ -156,14 +161,16 @@ def _codes(part: Labelling, listed: dict[str, ListedPart], label: str) -> tuple[
 def _numbers(part: Labelling, listed: dict[str, ListedPart], label: Label) -> NDArray[np.float32]:
     """The label of each member, NaN for none."""
     assert part.column is not None  # noqa: S101 - only link prediction has none
-    numbers = np.full(len(part.members), np.nan, dtype=np.float32)
+    numbers = np.full(len(part.members), np.nan)
     numbers[slice(None) if part.order is None else part.order] = part.column.numbers
     for entry in listed.values():
         if entry.table.has(label.column):
             column = entry.table.column(label.column)
             column.refuse_unreadable_numbers()
             numbers[entry.found.members] = column.numbers[entry.found.rows]
-    return numbers
+            column.refuse(np.abs(column.numbers) > LARGEST, Fault.INVALID_NUMBER, " is too large to be held in 32 bits")
+    part.column.refuse(np.abs(part.column.numbers) > LARGEST, Fault.INVALID_NUMBER, " is too large to be held in 32 bits")
+    return numbers.astype(np.float32)
 
 
 def _no_labels(parts: Sequence[Labelling], label: Label) -> InputFault:

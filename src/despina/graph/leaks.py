@@ -13,8 +13,6 @@ from despina.graph.tables import Table
 
 LOOKED_AT = 1_000_000
 """So many rows at most, the first ones, tell whether a feature determines the label."""
-SAMPLE = 10_000
-"""So many rows are enough to tell that most features do not."""
 LINEAR = 0.9999
 """A number is the twin of a numerical label when the two correlate so much."""
 
@@ -34,11 +32,10 @@ def find_leaks(table: Table, features: Sequence[Feature], label: Label, kind: st
     """
     if not label.column:
         return []
-    suspected = list(features)
-    for size in (SAMPLE, LOOKED_AT):
-        column = table.column(label.column).slice(0, size)
-        suspected = [feature for feature in suspected
-                     if _gives_away(table.column(feature.column).slice(0, size), column, numbers=label.task not in CLASSIFICATIONS)]
+    column = table.column(label.column).slice(0, LOOKED_AT)
+    numbers = label.task not in CLASSIFICATIONS
+    suspected = [feature for feature in features
+                 if _gives_away(table.column(feature.column).slice(0, LOOKED_AT), column, numbers=numbers)]
     return [f"the feature '{feature.name}' (column '{feature.column}') determines the label '{label.column}' of all labelled rows "
             f"of {kind}{f' among the first {LOOKED_AT}' if len(table) > LOOKED_AT else ''}; leave it out unless it is known of new "
             "ones before their label is" for feature in suspected]

@@ -61,15 +61,16 @@ def read_nodes(folder: Path, files: Sequence[NodeFile], index: NodeIndex, findin
     Raises:
         InputFault: ``findings`` has noted what is wrong with a whole file, or with ids.
     """
+    keep = _kept(files)
     builders: dict[str, TableBuilder] = {}
     dictionaries: dict[str, dict[str, Dictionary]] = {}
     complete = True
     with ThreadPoolExecutor(PARSERS) as parsers:
         for file in files:
-            keep = _keep(file.features, file.label) | {file.id_column: Keep.TEXT}
+            wanted = {column: keep[file.node_type][column] for column in _keep(file.features, file.label)}
             builder, whole = builders.setdefault(file.node_type, TableBuilder()), False
             with findings.gather():
-                for table in Table.batches(find_file(folder, file.file_name, file.separator), keep,
+                for table in Table.batches(find_file(folder, file.file_name, file.separator), wanted | {file.id_column: Keep.TEXT},
                                            dictionaries.setdefault(file.node_type, {}), pool=parsers, findings=findings):
                     builder.add(table)
                 whole = True
@@ -101,7 +102,7 @@ def read_edges(folder: Path, files: Sequence[EdgeFile], index: NodeIndex, findin
     """
     before = len(findings)
     with ThreadPoolExecutor(PARSERS) as parsers:
-        reading = _EdgeReading(folder=folder, index=index, parsers=parsers, findings=findings)
+        reading = _EdgeReading(folder=folder, index=index, parsers=parsers, findings=findings, keep=_kept(files))
         for file in files:
             with findings.gather():
                 reading.take(file)
@@ -141,16 +142,18 @@ class _EdgeReading:
     index: NodeIndex
     parsers: ThreadPoolExecutor
     findings: Findings
+    keep: dict[str, dict[str, Keep]]
     bundles: dict[EdgeType, _Bundle] = field(default_factory=dict)
-    dictionaries: dict[tuple[str, str, str], dict[str, Dictionary]] = field(default_factory=dict)
+    dictionaries: dict[str, dict[str, Dictionary]] = field(default_factory=dict)
 
     def take(self, file: EdgeFile) -> None:
         """Read a file. Raises InputFault for what is wrong in it."""
-        kept = _keep(file.features, file.label)
+        ends = _ends(file)
+        kept = {column: self.keep[ends][column] for column in _keep(file.features, file.label)}
         keep = kept | {file.source_column: Keep.TEXT, file.destination_column: Keep.TEXT}
         if file.relation_column:
             keep[file.relation_column] = Keep.TEXT
-        dictionaries = self.dictionaries.setdefault((file.source_type, file.relation, file.destination_type), {})
+        dictionaries = self.dictionaries.setdefault(ends, {})
         tables = Table.batches(find_file(self.folder, file.file_name, file.separator), keep, dictionaries, pool=self.parsers,
                                findings=self.findings)
         declared = self.index.is_declared(file.source_type) and self.index.is_declared(file.destination_type)
@@ -181,6 +184,21 @@ def _relations(file: EdgeFile, table: Table) -> Iterator[tuple[str, NDArray[np.b
     codes, values = column.coded
     for code, value in enumerate(values):
         yield f"{file.relation}-{value}" if file.relation else value, codes == code
+
+
+def _ends(file: NodeFile | EdgeFile) -> str:
+    """What files share whose rows may come to be of one type: the node type, or the types of both ends."""
+    return file.node_type if isinstance(file, NodeFile) else f"{file.source_type}\0{file.destination_type}"
+
+
+def _kept(files: Sequence[NodeFile | EdgeFile]) -> dict[str, dict[str, Keep]]:
+    """The form of each column, the same in all files whose rows may come to be of one type: text where they differ."""
+    keep: dict[str, dict[str, Keep]] = {}
+    for file in files:
+        known = keep.setdefault(_ends(file), {})
+        for column, form in _keep(file.features, file.label).items():
+            known[column] = form if known.get(column, form) is form else Keep.TEXT
+    return keep
 
 
 def _keep(features: Sequence[Feature], label: Label | None) -> dict[str, Keep]:

@@ -139,16 +139,13 @@ def test_twins_are_found_however_their_cells_are_kept(tmp_path: Path, keep: Keep
         assert [text.split("'")[1] for text in found] == ["twin"]
 
 
-@pytest.mark.parametrize("sample", [6, 12, 10_000])
-def test_first_rows_rule_out_and_all_rows_decide(monkeypatch: pytest.MonkeyPatch, sample: int) -> None:
-    monkeypatch.setattr(leaks, "SAMPLE", sample)
+def test_a_single_row_rules_out() -> None:
     assert told(CLASSES, twin=CLASSES, late=change(CLASSES, 23, "x"), early=change(CLASSES, 1, "x"),
                 gap=change(CLASSES, 22, None)) == ["twin"]
     assert told(VALUES, Task.NODE_REGRESSION, late=change(VALUES, 23, "99")) == []
 
 
 def test_so_many_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaks, "SAMPLE", 6)
     monkeypatch.setattr(leaks, "LOOKED_AT", 12)
     late, early = change(CLASSES, 12, "y"), change(CLASSES, 11, "y")
     text, = warnings(CLASSES, Task.NODE_CLASS, {"late": late, "early": early})

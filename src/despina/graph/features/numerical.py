@@ -52,7 +52,10 @@ class NumericalEncoding(Frozen, frozen=True, kw_only=True, tag="numerical"):
             row = int(np.argmin(column.missing))
             raise column.error(row, Fault.INVALID_VECTOR, f" has {numbers.shape[1]} values; it must have {self.width}")
         numbers = _complete(numbers, self.fill, column)
-        np.multiply(numbers - self.shift, self.scale, out=out, casting="same_kind")
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.multiply(numbers - self.shift, self.scale, out=out, casting="same_kind")
+        held = np.asarray(np.isfinite(out).all(axis=1))
+        column.refuse(~held, Fault.INVALID_NUMBER, " is too large, or too far from the others, to be held in 32 bits")
 
 
 class BucketEncoding(Frozen, frozen=True, kw_only=True, tag="bucket_numerical"):
@@ -114,11 +117,10 @@ def median(values: NDArray[np.float64]) -> float:
 
     A histogram tells in which of its bins the middle lies; only what is in these bins is sorted.
     """
-    if len(values) < BINS or values.min() == values.max():
+    low, high = values.min(), values.max()
+    if len(values) < BINS or not 1e-100 < high / 2 - low / 2 < 1e300:
         return float(np.median(values))
-    low, scale = values.min(), BINS / (values.max() - values.min())
-    if not np.isfinite(scale) or not np.isfinite(low * scale):
-        return float(np.median(values))
+    scale = BINS / (high - low)
 
     def bins(start: int) -> NDArray[np.int64]:
         return np.asarray(np.minimum((values[start:start + BINS] - low) * scale, BINS - 1).astype(np.int64))
