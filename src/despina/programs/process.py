@@ -50,7 +50,7 @@ class _Input:
 def run(work: ProcessWork, context: Context) -> dict[str, Any]:
     """Read the export at ``work.input`` and put the processed graph at ``work.output``.
 
-    An input that cannot be used leaves ``processing-report.json`` with the findings there, and nothing else.
+    An input that cannot be used leaves ``processing-report.json`` with the findings there, and no graph.
 
     Returns:
         How many ``nodes`` and ``edges`` the graph has and how many ``rows`` were read; ``train``, ``valid`` and ``test``: the nodes

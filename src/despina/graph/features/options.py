@@ -127,7 +127,7 @@ _OPTIONS = {FeatureType.NUMERICAL: ("norm", "imputer", "separator"),
 
 
 def read_features(entry: JsonObject) -> tuple[Feature, ...]:
-    """The ``features`` of an entry of the configuration. Raises WorkFailed for what is not as it should be."""
+    """The ``features`` of an entry of the configuration. Raises InputFault for what is not as it should be."""
     features = tuple(_feature(feature) for feature in entry.objects("features"))
     names = [feature.name for feature in features]
     for i, name in enumerate(names):
