@@ -74,7 +74,7 @@ class Dictionary:
         seed = self._seed
         while repeats(hashes):
             self._seed += 1
-            hashes = self._hashes(new)
+            hashes = self._hashes(self.texts)  # the older ones are coded anew then, too
         if self._seed != seed or 3 * needed > len(self._keys):
             capacity = max(16, 1 << (3 * needed - 1).bit_length())
             self._keys = np.zeros(capacity, dtype=np.uint64)

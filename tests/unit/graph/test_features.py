@@ -295,3 +295,9 @@ def test_features_stand_side_by_side() -> None:
     assert both.dense.tolist() == [[1, 0, 1], [2, 1, 0], [2, 1, 0]]
     raw = encode([feature(FeatureType.NONE)], rows, Findings())
     assert (raw.features, raw.raw, raw.width) == (None, {"p": ["1", "2", "2"]}, 0)
+
+
+def test_a_category_that_a_set_names_twice_counts_once() -> None:
+    encoding = fit(feature(CATEGORY, separator=";", max_categories=2), column(["a;a;a", "b", "b", "c"]))
+    assert isinstance(encoding, CategoryEncoding)
+    assert (encoding.values, encoding.other) == (("b",), True)

@@ -41,8 +41,9 @@ class CategoryEncoding(Frozen, frozen=True, kw_only=True, tag="category"):
         for start in range(0, len(codes), ROWS):
             cells += np.bincount(codes[start:start + ROWS] + 1, minlength=len(texts) + 1)[1:]
         owners, values = _members(texts, feature.separator)
-        counts = (pl.DataFrame({"value": values, "cells": cells[owners]}).filter(pl.col("cells") > 0)
-                  .group_by("value").sum().sort(["cells", "value"], descending=[True, False]))
+        counts = (pl.DataFrame({"owner": owners, "value": values, "cells": cells[owners]}).filter(pl.col("cells") > 0)
+                  .unique(["owner", "value"]).select("value", "cells").group_by("value").sum()
+                  .sort(["cells", "value"], descending=[True, False]))
         most = MAX_CATEGORIES if feature.separator is None else feature.max_categories
         other = len(counts) > most
         kept = counts["value"].head(most - 1 if other else most)
