@@ -185,6 +185,10 @@ def _check_agreement(file: str, entries: Sequence[NodeFile | EdgeFile]) -> None:
     if len(labels) > 1:
         raise InputFault(Fault.CONTRADICTION, f"{file}: the entries of {entries[0].kind} give different options for the label "
                          f"'{labels[0].column}'; they must be the same", file=file)
+    for feature in defined.values():
+        if labels and feature.column == labels[0].column:
+            raise InputFault(Fault.CONTRADICTION, f"{file}: the column '{feature.column}' is the label of {entries[0].kind}, and "
+                             f"the feature '{feature.name}' in another of its entries; it cannot be both", file=file)
 
 
 def _target(file: str, entries: Sequence[NodeFile | EdgeFile]) -> Label:

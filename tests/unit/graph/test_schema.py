@@ -160,6 +160,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
                              "the entries of node type 'person' give different options for the feature 'age'"),
     "edge features that differ": ({"graph.edges.1": SECOND_EDGE | {"features": [{"feature": ["weight", "weight", "auto"]}]}},
                                   "the entries of edge type (person)-knows-(person) give different options for the feature"),
+    "label as feature of another file": (
+        {"graph.nodes.1": SECOND_NODE | {"features": [{"feature": ["group", "g", "auto"]}]}},
+        "the column 'group' is the label of node type 'person', and the feature 'g' in another of its entries; it cannot be both"),
     "ids that differ": ({"graph.nodes.1": SECOND_NODE | {"node": ["id", "person"]}}, "name different id columns"),
     "no label and no edges": ({"graph.nodes.0.labels": None, "graph.edges": None},
                               "no entry has 'labels', which asks for link prediction, and there are no 'edges' to predict"),
