@@ -1,7 +1,7 @@
 """All public data sets through the data-processing program, beside the counts that their README gives.
 
-    python make_exports.py --data raw --out /tmp/exports public        (in the folder of the data sets)
-    python bench/exports.py --data /tmp/exports [NAME ...]
+    python make_exports.py --data raw --out EXPORTS public             (in the folder of the data sets)
+    python bench/exports.py --data EXPORTS [NAME ...]
 
 Each export is processed in a process of its own, as an engine runs it. A count that is not the README's is shown with that one, and
 the exit status is 1 then. The last line is JSON.

@@ -12,8 +12,8 @@ whole processes, imports included. What ours and the pandas version wrote is com
 
 pandas is no dependency of Despina. Without it that part is left out; it is found by --pandas-path or PYTHONPATH:
 
-    pip install --target /tmp/pandas pandas==3.1.1
-    python bench/process.py --pandas-path /tmp/pandas
+    pip install --target PANDAS pandas==3.1.1
+    python bench/process.py --pandas-path PANDAS
 """
 
 import argparse
@@ -151,8 +151,8 @@ def has_pandas(path: Path | None) -> bool:
     places = [*sys.path, *([str(path)] if path else [])]
     versions = [found.version for found in importlib.metadata.Distribution.discover(name="pandas", path=places)]
     if not versions:
-        print(f"without pandas, which is not installed: pip install --target /tmp/pandas pandas=={PANDAS}, and --pandas-path "
-              "/tmp/pandas")
+        print(f"without pandas, which is not installed: pip install --target PANDAS pandas=={PANDAS}, and --pandas-path "
+              "PANDAS (a folder)")
     elif versions[0] != PANDAS:
         print(f"pandas is {versions[0]}; the published figures are of {PANDAS}")
     return bool(versions)
