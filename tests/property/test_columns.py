@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from despina.graph import csv_files
-from despina.graph.columns import Column, code, read_numbers
+from despina.graph.columns import BLANKS, Column, code, read_numbers
 from despina.graph.dictionary import Dictionary
 from despina.graph.faults import Fault, Finding, InputFault
 from despina.graph.features import numerical
@@ -19,10 +19,11 @@ from despina.graph.features.numerical import median
 from despina.graph.tables import Keep, Table, find_file
 
 ODD = ["NaN", "nan", "inf", "-inf", "Infinity", "1e999", "-1e999", "1_000", "+1", "0x10", ".5", "5.", ".", "-", "1e", "1e-400",
-       "-0", "9" * 310, "1e308", "4.9e-324", "1,5", "true", "null", "2001-05-01", "2001-05-01T10:00:00Z", "x;y", 'a"b', "a\nb", "é"]
+       "-0", "9" * 310, "1e308", "4.9e-324", "1,5", "true", "null", "2001-05-01", "2001-05-01T10:00:00Z", "x;y", 'a"b',
+       "a\nb", "é", "1 2", "\u00a01", "1\x0b", " ", "\t "]
 FIGURES = st.one_of(st.integers().map(str), st.floats(allow_nan=False, allow_infinity=False).map(repr))
 CELLS = st.one_of(st.just(""), FIGURES, st.sampled_from(ODD), st.text("0123456789.eE+-_xnaifNI", max_size=7))
-NUMBERS = st.one_of(st.just(""), FIGURES, st.sampled_from(["+1", ".5", "5.", "1e-400", "-0", "007"]))
+NUMBERS = st.one_of(st.just(""), FIGURES, st.sampled_from(["+1", ".5", "5.", "1e-400", "-0", "007", " 1", "2 ", "\t3.5 "]))
 BLOCK_SIZES = st.one_of(st.none(), st.integers(1, 60))
 quick = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NOWHERE = Table(cells={}, stretches=())
@@ -124,10 +125,12 @@ def test_what_is_a_number_is_the_same_in_whichever_way_it_is_kept(monkeypatch: p
                 [["x", "p"], *([str(i), cell] for i, cell in enumerate(cells))])
         text, codes, numbers = (as_read(Path(name), keep) for keep in Keep)
     expected = [float(cell) if is_number(cell) else None for cell in cells]
-    unreadable = [cell for cell, number in zip(cells, expected, strict=True) if cell and number is None]
+    unreadable = [cell for cell, number in zip(cells, expected, strict=True) if cell.strip(BLANKS) and number is None]
     assert text == codes
     if not unreadable:
-        assert text == numbers == ([-12345.0 if number is None else number for number in expected], [not cell for cell in cells])
+        assert text[0] == numbers[0] == [-12345.0 if number is None else number for number in expected]
+        assert text[1] == [not cell for cell in cells]
+        assert numbers[1] == [not cell.strip(BLANKS) for cell in cells]
     else:
         assert all(isinstance(finding, Finding) for finding in text)
         assert text[0] == numbers[0]
@@ -138,9 +141,10 @@ def test_what_is_a_number_is_the_same_in_whichever_way_it_is_kept(monkeypatch: p
 
 
 def is_number(cell: str) -> bool:
-    """Whether Python reads a finite number in it, of ASCII digits without underscores."""
+    """Whether Python reads a finite number in it, of ASCII digits without underscores or other white space than blanks."""
+    cell = cell.strip(BLANKS)
     try:
-        return "_" not in cell and bool(np.isfinite(float(cell)))
+        return "_" not in cell and cell.strip() == cell and bool(np.isfinite(float(cell)))
     except ValueError:
         return False
 

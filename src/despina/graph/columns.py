@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from despina.graph.dictionary import Dictionary
 from despina.graph.faults import MOST, Fault, Finding, InputFault
 
+BLANKS = " \t"
+"""Around a number they count not; a number's cell that has nothing else is missing."""
 SHOWN = 100
 """Characters of a value that messages show."""
 _TIME_FORMS = ("%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
@@ -123,8 +125,12 @@ class Column:
 
     def refuse_unreadable_numbers(self) -> None:
         """Raise InputFault if a cell is there that is not a finite number."""
-        if self.dictionary is not None or isinstance(self.cells, pl.Series):
-            self.refuse(np.isnan(self.numbers) & ~self.missing, Fault.INVALID_NUMBER, " is not a finite number")
+        if self.dictionary is None and not isinstance(self.cells, pl.Series):
+            return
+        unreadable = np.isnan(self.numbers) & ~self.missing
+        if unreadable.any():
+            self.refuse(unreadable & (self.text.str.strip_chars(BLANKS) != "").fill_null(value=False).to_numpy(),
+                        Fault.INVALID_NUMBER, " is not a finite number")
 
     def refuse(self, rows: pl.Series | NDArray[np.bool_], name: Fault, message: str) -> None:
         """Raise the InputFault about the rows for which the mask is true, if there are any."""
@@ -164,21 +170,22 @@ class _Shifted:
 
 
 def _vectors(column: Column, separator: str) -> NDArray[np.float64]:
-    parts = split_cells(column.text, separator)
+    text = column.text.str.strip_chars(BLANKS)
+    text = text.set(text == "", None)
+    parts = split_cells(text, separator)
     lengths = parts.list.len()
     width = int(lengths.drop_nulls().first() or 1)  # type: ignore[arg-type]
     if (lengths.drop_nulls() != width).any():
         row = int((lengths != width).fill_null(value=False).arg_max() or 0)
         raise column.error(row, Fault.INVALID_VECTOR, f" has {lengths[row]} values; the rows before it have {width}")
-    present = np.flatnonzero(~column.missing)
-    values = parts.drop_nulls().explode().cast(pl.Float64, strict=False)
-    readable = values.is_finite().fill_null(value=False)
-    if not readable.all():
-        at = int((~readable).arg_max() or 0)
+    present = np.flatnonzero(text.is_not_null().to_numpy())
+    values = read_numbers(parts.drop_nulls().explode())
+    if np.isnan(values).any():
+        at = int(np.isnan(values).argmax())
         raise column.error(int(present[at // width]), Fault.INVALID_VECTOR,
                            f": its value number {at % width + 1} is not a finite number")
     vectors = np.full((len(column), width), np.nan)
-    vectors[present] = values.to_numpy().reshape(-1, width)
+    vectors[present] = values.reshape(-1, width)
     return vectors
 
 
@@ -202,7 +209,10 @@ def split_cells(text: pl.Series, separator: str) -> pl.Series:
 
 def read_numbers(text: pl.Series) -> NDArray[Any]:
     """Texts, or numbers, as float64; NaN where missing or not a finite number."""
-    numbers = text.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    read = text.cast(pl.Float64, strict=False)
+    if text.dtype == pl.String and read.null_count() > text.null_count():
+        read = text.str.strip_chars(BLANKS).cast(pl.Float64, strict=False)
+    numbers = read.fill_null(float("nan")).to_numpy()
     infinite = np.isinf(numbers)
     return np.where(infinite, np.nan, numbers) if infinite.any() else numbers
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from despina.graph.csv_rows import EndlessRow, has_long_row, has_short_row, whole_rows
+from despina.graph.csv_rows import EndlessRow, Layout, whole_rows
 from despina.graph.faults import Fault, InputFault
 
 if TYPE_CHECKING:
     from _csv import Reader  # what csv.reader returns has no public name
 
-CHUNK = 4 * 2**20
+CHUNK = 8 * 2**20
 """Bytes that are parsed at a time."""
 MAX_CELL = 2**31 - 1
 """Characters; Python's reader, which looks for the line of a fault, would refuse long texts."""
@@ -91,15 +91,18 @@ class CsvFile:
                 name: pl.Float64 if name in numbers else pl.String for name in columns})
             nothing = pl.DataFrame({name: pl.Series(name, [None] * blank, dtype=kind) for name, kind in filled.schema.items()})
             return pl.concat([nothing, filled])
+        layout = Layout(text, self.separator)
+        if layout.has_stray_quote():  # the fast reader would leave it out
+            raise self._fault("a cell with a double quote is not in double quotes")
         wanted = sorted({*columns.values(), width - 1})  # a short row has nothing in the last column
         floats = {columns[name] for name in numbers}
         frame = self._read(text, width, wanted, floats) if len(wanted) < width else None
         if frame is None or frame.to_series(-1).null_count():
             # Only when all columns are read, long rows are refused; then short ones can be told by the sum of all cells.
             frame = self._read(text, width, None, floats)
-            if width > 1 and frame.to_series(-1).null_count() and has_short_row(text, self.separator, width):
+            if width > 1 and frame.to_series(-1).null_count() and layout.has_short_row(width):
                 raise self._fault("a row has too few cells")
-        elif has_long_row(text, self.separator, width, frame.height):
+        elif layout.has_long_row(width, frame.height):
             raise self._fault("a row has too many cells")
         return pl.DataFrame({name: frame[str(position)] for name, position in columns.items()})
 

@@ -76,31 +76,71 @@ def count(text: bytes | memoryview, character: str) -> int:
     return sum(int(np.count_nonzero(codes[start:start + _BLOCK] == ord(character))) for start in range(0, len(codes), _BLOCK))
 
 
-def has_long_row(text: bytes, separator: str, width: int, rows: int) -> bool:
-    """Whether any of the rows has more than ``width`` cells, when none has fewer and there are ``rows`` of them."""
-    separators = rows * (width - 1)
-    line_ends = rows - (not text.endswith(b"\n"))
-    if count(text, separator) == separators and count(text, "\n") == line_ends:
-        return False  # if any of them stood inside a cell, there would be too few outside
-    return _outside_quotes(text, separator)[0] > separators
+class Layout:
+    """Where quotes are in some rows, and what ends a cell: one bit for each byte, 64 in a word, the lowest first.
+
+    Args:
+        text: rows, the last one with its end.
+        separator: an ASCII character.
+    """
+
+    def __init__(self, text: bytes, separator: str) -> None:
+        self._text, self._separator = text, separator
+        self._quotes, self._ends = _places(text, '"'), _places(text, separator, "\n")
+        self._inside = _odd_so_far(self._quotes)
+        """From an opening quote up to the byte before the closing one."""
+        self._cells = self._outside(self._ends)
+
+    def has_stray_quote(self) -> bool:
+        """Whether a quote neither opens nor closes a cell, nor is one of two that stand for one inside of a quoted cell."""
+        around, opening = self._ends | self._quotes, self._quotes & self._inside
+        if (opening & ~_after(around)).any():
+            return True
+        if b"\r" in self._text:
+            around |= _places(self._text, "\r")
+        return bool((self._quotes & ~opening & ~_before(around)).any())
+
+    def has_long_row(self, width: int, rows: int) -> bool:
+        """Whether any of the rows has more than ``width`` cells, when none has fewer and there are ``rows`` of them."""
+        return self._cells > rows * width
+
+    def has_short_row(self, width: int) -> bool:
+        """Whether any row has fewer than ``width`` cells, when none has more and cells are closed. Empty lines are no rows."""
+        fewer = self._cells < width * self._outside(_places(self._text, "\n"))
+        return fewer and _search(self._text, self._separator, width)
+
+    def _outside(self, bits: NDArray[np.uint64]) -> int:
+        """How many of them are outside of quoted cells."""
+        return int(np.bitwise_count(bits & ~self._inside).sum())
 
 
-def has_short_row(text: bytes, separator: str, width: int) -> bool:
-    """Whether any row has fewer than ``width`` cells, when none has more and quoted cells are closed. Empty lines are no rows."""
-    separators, ends = _outside_quotes(text if text.endswith(b"\n") else text + b"\n", separator + "\n")
-    return separators != (width - 1) * ends and _search(text, separator, width)
+def _places(text: bytes, *characters: str) -> NDArray[np.uint64]:
+    """Where any of some ASCII characters is."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    places = np.zeros(-(-len(codes) // _WORD), dtype=np.uint64)
+    for start in range(0, len(codes), _BLOCK):
+        block = codes[start:start + _BLOCK]
+        any_of = block == ord(characters[0])
+        for character in characters[1:]:
+            any_of |= block == ord(character)
+        packed = np.packbits(any_of, bitorder="little")
+        places.view(np.uint8)[start // 8:start // 8 + len(packed)] = packed
+    return places
 
 
-def _outside_quotes(text: bytes, characters: str) -> list[int]:
-    """How often each of some ASCII characters occurs outside of quoted cells."""
-    codes = np.frombuffer(text + bytes(-len(text) % _WORD), dtype=np.uint8)
-    outside = ~_odd_so_far(_bits(codes == ord('"')))
-    return [int(np.bitwise_count(_bits(codes == ord(character)) & outside).sum()) for character in characters]
+def _after(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The bytes after these, and the first of all."""
+    moved = bits << np.uint64(1)
+    moved[1:] |= bits[:-1] >> np.uint64(_WORD - 1)
+    moved[:1] |= np.uint64(1)
+    return moved
 
 
-def _bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """One bit for each flag, the lowest first."""
-    return np.packbits(flags, bitorder="little").view(np.uint64)
+def _before(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The bytes before these."""
+    moved = bits >> np.uint64(1)
+    moved[:-1] |= bits[1:] << np.uint64(_WORD - 1)
+    return moved
 
 
 def _odd_so_far(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from despina.graph.columns import Column
 from despina.graph.dictionary import Dictionary
-from despina.graph.faults import Fault
+from despina.graph.faults import MOST, Fault
 from despina.graph.ids import Ids
 from despina.graph.tables import Table
 
@@ -104,20 +104,25 @@ class NodeIndex:
 
     def look_up(self, node_type: str, column: Column) -> NDArray[np.int32]:
         """The indices of the ids in a column of an edge file. Raises InputFault for missing or unknown ids."""
-        column.refuse(column.missing, Fault.DANGLING_EDGE, f"; it must be the id of a node of type '{node_type}'")
-        known = self._known.setdefault(node_type, _Known())
+        known, missing = self._known.setdefault(node_type, _Known()), column.missing
+        nothing = f"; it must be the id of a node of type '{node_type}'"
         if not known.declared:
+            column.refuse(missing, Fault.DANGLING_EDGE, nothing)
             return known.note(known.ids.add(column.text))
-        indices = known.alive(known.ids.find(column.text))
-        if (indices < 0).any():
-            column.refuse(indices < 0, Fault.DANGLING_EDGE, f" is the id of no node of type '{node_type}' in {known.declared}")
+        indices = self.find(node_type, column.text)
+        unknown = np.flatnonzero(indices < 0)
+        if len(unknown):
+            raise column.errors(unknown[:MOST].tolist(), Fault.DANGLING_EDGE, lambda row: (
+                nothing if missing[row] else f" is the id of no node of type '{node_type}' in {known.declared}"))
         return indices
 
     def find(self, node_type: str, text: pl.Series) -> NDArray[np.int32]:
         """The indices of ids; -1 for those that are missing or unknown."""
+        known = self._known.get(node_type)
+        if known is not None and not text.null_count():
+            return known.alive(known.ids.find(text))
         indices = np.full(len(text), -1, dtype=np.int32)
-        if node_type in self._known:
-            known = self._known[node_type]
+        if known is not None:
             indices[text.is_not_null().to_numpy()] = known.alive(known.ids.find(text.drop_nulls()))
         return indices
 

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.unit.graph.people import CONFIGURATION, EDGES, FILES, NODES, read, write
 
 from despina.graph.export import read_export
+from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import EdgeType, Graph
 from despina.graph.schema import read_configuration
 
@@ -124,3 +126,12 @@ def test_every_file_is_reported(tmp_path: Path) -> None:
     read_export(folder, read_configuration(CONFIGURATION, (folder / CONFIGURATION).read_bytes()),
                 lambda done, of: steps.append((done, of)))
     assert steps == [(1, 2), (2, 2)]
+
+
+def test_bad_ids_at_both_ends_of_edges_are_told_at_once(tmp_path: Path) -> None:
+    edges = FILES[EDGES].replace('"2","knows","b","a"', '"2","knows","q","z"').replace('"3","knows","c"', '"3","knows",""')
+    with pytest.raises(InputFault) as caught:
+        read(write(tmp_path, files={EDGES: edges}))
+    assert [(finding.line, finding.column, finding.value) for finding in caught.value.findings] == [
+        (3, "~from", "q"), (4, "~from", None), (3, "~to", "z")]
+    assert {finding.name for finding in caught.value.findings} == {Fault.DANGLING_EDGE}

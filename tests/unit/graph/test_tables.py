@@ -91,8 +91,11 @@ def test_marks_and_line_ends_change_nothing(tmp_path: Path, end: str, mark: str,
     assert text(tmp_path, gzip.compress(content)) == [("1", "2", None), (None, SENTENCE, "3"), ("4", "5", None)]
 
 
-def test_quotes_amid_a_cell_are_text(tmp_path: Path) -> None:
-    assert text(tmp_path, b'x,y,z\n5" wide,7" high,\n') == [('5" wide', '7" high', None)]
+@pytest.mark.parametrize("row", [
+    '5" wide,7" high,', '1,"He said "hello" to me",', '"a"b"c",,', '1,"a" ,2', '1, "a","b"', '"a"\tb"c",,'])
+def test_a_quote_amid_a_cell_is_refused_and_not_lost(tmp_path: Path, row: str) -> None:
+    with pytest.raises(WorkFailed, match=r"^t\.csv, line 3: .*a cell that contains a double quote must itself be in double quotes"):
+        text(tmp_path, f"x,y,z\n1,2,3\n{row}\n4,5,6\n".encode())
 
 
 def test_a_huge_cell_is_read(tmp_path: Path) -> None:
