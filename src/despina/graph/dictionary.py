@@ -25,8 +25,10 @@ class Dictionary:
         self._texts: list[pl.Series] = []
         self._size = 0
         self._seed = 0
-        self._keys = np.zeros(16, dtype=np.uint64)
-        self._codes = np.full(16, _FREE, dtype=np.int32)
+        self._known = np.zeros(1, dtype=np.uint64)
+        """The hashes by code, and room for more."""
+        self._codes = np.full(1, _FREE, dtype=np.int32)
+        """The table: a code, or free."""
 
     def __len__(self) -> int:
         return self._size
@@ -69,36 +71,32 @@ class Dictionary:
 
     def _append(self, new: pl.Series) -> None:
         self._texts.append(new.rechunk())
-        hashes = self._hashes(new)
-        needed = self._size + len(new)
-        seed = self._seed
+        hashes, first, needed = self._hashes(new), self._size, self._size + len(new)
         while repeats(hashes):
             self._seed += 1
-            hashes = self._hashes(self.texts)  # the older ones are coded anew then, too
-        if self._seed != seed or 3 * needed > len(self._keys):
+            hashes, first = self._hashes(self.texts), 0  # the older ones are coded anew then, too
+        if first < self._size or 3 * needed > len(self._codes):
             capacity = max(16, 1 << (3 * needed - 1).bit_length())
-            self._keys = np.zeros(capacity, dtype=np.uint64)
+            hashes, first = np.concatenate([self._known[:first], hashes]), 0
+            self._known = np.zeros(capacity // 3, dtype=np.uint64)
             self._codes = np.full(capacity, _FREE, dtype=np.int32)
-            self._insert(self._hashes(self.texts), first=0)
-        else:
-            self._insert(hashes, first=self._size)
+        self._known[first:needed] = hashes
+        self._insert(hashes, first=first)
         self._size = needed
 
     def _hashes(self, texts: pl.Series) -> NDArray[np.uint64]:
         return texts.hash(self._seed).to_numpy()
 
     def _insert(self, hashes: NDArray[np.uint64], *, first: int) -> None:
-        """Put hashes, all different and none of them in the table, under the codes from ``first`` on."""
-        mask = np.uint64(len(self._keys) - 1)
+        """Put the codes from ``first`` on, of hashes that are all different, into the table that has none of them."""
+        mask = np.uint64(len(self._codes) - 1)
         codes = np.arange(first, first + len(hashes), dtype=np.int32)
-        slots = hashes & mask
+        slots = (hashes & mask).view(np.intp)
         while len(codes):
             free = self._codes[slots] == _FREE
             self._codes[slots[free]] = codes[free]  # of several for one slot, one wins
-            won = self._codes[slots] == codes
-            self._keys[slots[won]] = hashes[won]
-            lost = ~won
-            codes, hashes, slots = codes[lost], hashes[lost], (slots[lost] + np.uint64(1)) & mask
+            lost = self._codes[slots] != codes
+            codes, slots = codes[lost], (slots[lost] + 1) & np.intp(mask)
 
     def _find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
         found = np.empty(len(hashes), dtype=np.int32)
@@ -107,18 +105,22 @@ class Dictionary:
         return found
 
     def _look(self, hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
-        mask = np.uint64(len(self._keys) - 1)
-        slots = (hashes & mask).astype(np.intp)
+        mask = np.uint64(len(self._codes) - 1)
+        slots = (hashes & mask).view(np.intp)
         found = self._codes.take(slots)  # take lets other threads run, indexing does not
-        wrong = np.flatnonzero((self._keys.take(slots) != hashes) & (found != _FREE))
+        wrong = np.flatnonzero(self._differ(found, hashes))
         slots, hashes = slots[wrong], hashes[wrong]
         while len(wrong):
             slots = (slots + 1) & np.intp(mask)
             there = self._codes.take(slots)
             found[wrong] = there
-            on = (self._keys.take(slots) != hashes) & (there != _FREE)
+            on = self._differ(there, hashes)
             wrong, slots, hashes = wrong[on], slots[on], hashes[on]
         return found
+
+    def _differ(self, codes: NDArray[np.int32], hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Where a code stands, but for another hash."""
+        return np.asarray((self._known.take(codes, mode="clip") != hashes) & (codes != _FREE))
 
 
 def repeats(values: NDArray[np.integer[Any]]) -> bool:

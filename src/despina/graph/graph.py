@@ -5,6 +5,7 @@ and ``raw_features.json``. Files carry numbers instead of type names, since a ty
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +20,8 @@ from despina.graph.ids import Ids
 
 CACHED = 1 << 16
 """Edges whose keys stay in the processor's cache while they are made."""
-ROWS = 1 << 22
-"""Edges that are counted at a time."""
+WRITERS = 2
+"""Threads that write arrays: most of that is copying, into the system's memory of the file."""
 REVERSE = "rev-"
 """What the name of a reverse relation begins with."""
 
@@ -63,19 +64,35 @@ class Csr:
             part <<= 32
             part |= np.arange(start, start + len(part))
         keys.sort()
+        indptr = np.searchsorted(keys, np.arange(n_destination + 1) << 32)
         edge_ids = keys.astype(np.int32)  # the lower half
         del keys
-        indptr = np.zeros(n_destination + 1, dtype=np.int64)
-        for start in range(0, len(destinations), ROWS):
-            indptr[1:] += np.bincount(destinations[start:start + ROWS], minlength=n_destination)
-        return cls(indptr=np.cumsum(indptr, out=indptr), indices=sources.take(edge_ids), edge_ids=edge_ids)
+        indices = np.empty_like(sources)
+        for start in range(0, len(indices), CACHED):
+            # All are in range; without "clip" they would be copied once more.
+            sources.take(edge_ids[start:start + CACHED], out=indices[start:start + CACHED], mode="clip")
+        return cls(indptr=indptr, indices=indices, edge_ids=edge_ids)
+
+    def ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The source and the destination of each edge, by edge id: ``[n_edges]`` each. Of a whole type, not of a part."""
+        sources, destinations = np.empty_like(self.indices), np.empty_like(self.indices)
+        sources[self.edge_ids] = self.indices
+        destinations[self.edge_ids] = np.repeat(np.arange(len(self.indptr) - 1, dtype=np.int32), np.diff(self.indptr))
+        return sources, destinations
+
+    def only(self, kept: NDArray[np.bool_]) -> "Csr":
+        """The edges for which the mask is true, which is in their order here."""
+        before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(kept)])
+        return Csr(indptr=before[self.indptr], indices=self.indices[kept], edge_ids=self.edge_ids[kept])
 
 
 def both_directions(edge_type: EdgeType, sources: NDArray[np.int32], destinations: NDArray[np.int32],
                     node_counts: Mapping[str, int]) -> dict[EdgeType, Csr]:
     """The edges ``sources[i] -> destinations[i]`` under their own type and under the reverse one."""
-    return {edge_type: Csr.group(sources, destinations, n_destination=node_counts[edge_type.destination]),
-            edge_type.reverse: Csr.group(destinations, sources, n_destination=node_counts[edge_type.source])}
+    with ThreadPoolExecutor(1) as other:
+        backward = other.submit(Csr.group, destinations, sources, n_destination=node_counts[edge_type.source])
+        forward = Csr.group(sources, destinations, n_destination=node_counts[edge_type.destination])
+        return {edge_type: forward, edge_type.reverse: backward.result()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +236,11 @@ class Graph:
             target=_TargetEntry(task=target.task, property_name=target.property_name, classes=target.classes,
                                 multilabel=target.multilabel, types=tuple(target.by_type),
                                 has_labels=any(part.labels is not None for part in target.by_type.values())))
-        for name, array in self._arrays().items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        def write(named: tuple[str, NDArray[Any]]) -> None:
+            np.save(folder / f"{named[0]}.npy", named[1], allow_pickle=False)
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(write, self._arrays().items()))
         (folder / "raw_features.json").write_bytes(msgspec.json.encode(self.raw_features))
         (folder / "graph.json").write_bytes(msgspec.json.encode(manifest))
 

@@ -1,7 +1,6 @@
 """Features that give the label away: a model that has them learns nothing that holds for new nodes or edges."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from despina.graph.features.options import Feature
 from despina.graph.schema import CLASSIFICATIONS, Label
 from despina.graph.tables import Table
 
-LOOKED_AT = 1_000_000
+LOOKED_AT = 200_000
 """So many rows at most, the first ones, tell whether a feature determines the label."""
 LINEAR = 0.9999
 """A number is the twin of a numerical label when the two correlate so much."""
@@ -48,22 +47,24 @@ def _gives_away(values: Column, label: Column, *, numbers: bool) -> bool:
 
 
 def _determines(values: NDArray[np.int32], labels: NDArray[np.int32]) -> bool:
-    if (values < 0).any() or _distinct(labels) < 2:
+    if not len(labels) or (values < 0).any() or labels.min() == labels.max():
         return False
-    distinct = _distinct(values)
-    return distinct <= len(values) / 2 and _distinct(values.astype(np.int64) << 32 | labels) == distinct
-
-
-def _distinct(values: NDArray[np.integer[Any]]) -> int:
-    in_order = np.sort(values)
-    return int((in_order[1:] != in_order[:-1]).sum()) + (len(values) > 0)
+    label_of = np.full(values.max() + 1, -1, dtype=np.int32)
+    label_of[values] = labels  # of several for one value, one wins
+    return bool((label_of[values] == labels).all() and np.count_nonzero(label_of >= 0) <= len(labels) / 2)
 
 
 def _correlates(values: Column, label: Column) -> bool:
     both = ~(np.isnan(values.numbers) | np.isnan(label.numbers))
     if both.sum() < len(label) - label.missing.sum() or both.sum() < 10:
         return False
-    first, second = values.numbers[both], label.numbers[both]
+    first, second = _scaled(values.numbers[both]), _scaled(label.numbers[both])
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return False
     return bool(abs(np.corrcoef(first, second)[0, 1]) >= LINEAR)
+
+
+def _scaled(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The numbers divided by the largest magnitude, since squares of those above 1e154 are infinite."""
+    with np.errstate(under="ignore"):  # what is so much smaller counts as 0
+        return numbers / (np.abs(numbers).max() or 1)

@@ -114,20 +114,20 @@ class Table:
         found = {column: _position(file, header, column) for column in keep
                  if column not in optional or plain_name(column) in has}
         numbers = [column for column in found if keep[column] is Keep.NUMBERS]
+        coded = {column: dictionaries.setdefault(column, Dictionary()) for column in found if keep[column] is Keep.CODES}
         start = 0
         for batch in in_order((partial(_parsed, piece, numbers) for piece in file.pieces(found, numbers)), pool):
-            table = cls._of(file, batch, start, keep, dictionaries)
+            table = cls._of(file, batch, start, coded, pool)
             with notes():
                 table._refuse_unreadable(batch)
             yield table
             start += batch.height
         if not start:
             nothing = pl.DataFrame(schema=dict.fromkeys(found, pl.String))
-            yield cls._of(file, _parsed(lambda: nothing, numbers), 0, keep, dictionaries)
+            yield cls._of(file, _parsed(lambda: nothing, numbers), 0, coded, None)
 
     @classmethod
-    def _of(cls, file: TableFile, batch: "_Batch", start: int, keep: Mapping[str, Keep],
-            dictionaries: dict[str, Dictionary]) -> "Table":
+    def _of(cls, file: TableFile, batch: "_Batch", start: int, coded: dict[str, Dictionary], pool: Executor | None) -> "Table":
         rows: range | NDArray[np.int64] = range(start, start + batch.height)
         if batch.filled is not None:
             rows = start + np.flatnonzero(batch.filled)
@@ -137,9 +137,9 @@ class Table:
                 holds = series.str.contains("\0", literal=True)
                 text.column(name).refuse(holds, Fault.INVALID_TEXT, " contains a NUL byte; remove it")
         cells: dict[str, Cells] = {**text.cells, **batch.numbers}
-        coded = {name: dictionaries.setdefault(name, Dictionary()) for name in cells if keep[name] is Keep.CODES}
-        for name, dictionary in coded.items():
-            cells[name] = code(batch.text[name], dictionary)
+        texts = [batch.text[name] for name in coded]
+        several = pool if len(coded) > 1 else None
+        cells |= zip(coded, several.map(code, texts, coded.values()) if several else map(code, texts, coded.values()), strict=True)
         return cls(cells=cells, stretches=text.stretches, dictionaries=coded, dropped=batch.height - len(text))
 
     def _refuse_unreadable(self, batch: "_Batch") -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,6 +97,22 @@ def test_numbers_that_are_not_linear_in_the_label_give_nothing_away() -> None:
     assert told(VALUES, Task.NODE_REGRESSION, square=[str(value**2) for value in values], id=[f"id{i}" for i in range(24)],
                 row=[str(i) for i in range(24)], one=["1"] * 24,
                 near=[str(value + (5 if i == 3 else 0)) for i, value in enumerate(values)]) == []
+
+
+@pytest.mark.parametrize("largest", [1e150, 1e160, 1.7e308, 1e-160, 5e-300])
+def test_numbers_of_any_size_are_compared(largest: float) -> None:
+    values = [float(value) - 8 for value in VALUES]
+    unit = largest / max(map(abs, values))
+    with np.errstate(all="raise"):
+        assert told(VALUES, Task.NODE_REGRESSION, twin=[repr(value * unit) for value in values],
+                    square=[repr(value**2 / 300 * unit) for value in values]) == ["twin"]
+        assert told([repr(value * unit) for value in values], Task.NODE_REGRESSION, twin=VALUES) == ["twin"]
+
+
+def test_numbers_of_very_different_sizes_give_nothing_away() -> None:
+    label = [repr(1e-310 * i) for i in range(1, 24)] + ["-1.7e308"]
+    with np.errstate(all="raise"):
+        assert told(label, Task.NODE_REGRESSION, row=[str(i) for i in range(24)], zero=["0"] * 24) == []
 
 
 def test_a_linear_function_needs_a_value_for_every_label() -> None:
