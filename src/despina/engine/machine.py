@@ -1,4 +1,4 @@
-"""What this machine has to share out."""
+"""What this machine has to share out, as Linux tells it (proc(5), cgroups(7))."""
 
 import os
 import re
@@ -7,26 +7,28 @@ from pathlib import Path
 
 from despina.engine.slots import Slots
 
-_CGROUPS = Path("/sys/fs/cgroup")
+PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+VERSION_1, VERSION_2 = "memory.limit_in_bytes", "memory.max"
+"""The files in which memory control groups have their limits."""
 
 
 def this_machine() -> Slots:
     """The cores this process may use, and the machine's memory or its control group's limit if that is lower."""
-    total = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    total = re.search(r"^MemTotal:\s+(\d+) kB", (PROC / "meminfo").read_text(), re.MULTILINE)
     if total is None:
         raise OSError("/proc/meminfo has no line 'MemTotal: … kB'; set the engine's memory_mib.")
-    limit = min([int(total[1]) * 1024, *_memory_limits()])
+    limit = min([int(total[1]) * 1024, *(limit for _, limit in memory_limits())])
     return Slots(cores=len(os.sched_getaffinity(0)), memory_mib=max(1, limit // 2**20))
 
 
-def _memory_limits() -> Iterator[int]:
-    """The memory limits, in bytes, of this process's control group and of those around it (cgroups(7), versions 1 and 2)."""
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+def memory_limits(proc: Path = PROC, groups: Path = GROUPS) -> Iterator[tuple[Path, int]]:
+    """The memory limits, in bytes, of this process's control groups and of those around them, and the file of each."""
+    for line in (proc / "self" / "cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0":
-            root, name = _CGROUPS, "memory.max"
+            root, name = groups, VERSION_2
         elif "memory" in controllers.split(","):
-            root, name = _CGROUPS / "memory", "memory.limit_in_bytes"
+            root, name = groups / "memory", VERSION_1
         else:
             continue
         group = root / path.lstrip("/")
@@ -38,4 +40,4 @@ def _memory_limits() -> Iterator[int]:
             except OSError:
                 continue  # the root has no limit, and a container may not show the groups around it
             if limit.isdigit():
-                yield int(limit)
+                yield folder / name, int(limit)

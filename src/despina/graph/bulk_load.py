@@ -5,6 +5,7 @@ file for each type is written, with the configuration that the exporter would gi
 to be predicted; if there are edges, that means link prediction. Source: Neptune user guide, "Gremlin load data format".
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from despina.graph.node_index import NodeIndex
 from despina.graph.tables import CsvFile, Table
 
 CONFIGURATION = "training-data-configuration.json"
+OTHERS = (CONFIGURATION, "training-job-configuration.json", "processing-report.json")
+"""A subfolder that has one of these is another export, or what a job has put there."""
 VERTEX, EDGE = "vertex", "edge"
 """The labels that the loader gives to what has none."""
 SEPARATOR = ";"
@@ -121,10 +124,12 @@ def advice(derived: Derived, place: str) -> str:
 
 
 def find_bulk_load(folder: Path) -> tuple[list[CsvFile], list[CsvFile]]:
-    """The node files and the edge files in a folder, known by their headers: ``~id``; ``~from`` and ``~to``."""
+    """The node files and the edge files in a folder, known by their headers: ``~id``; ``~from`` and ``~to``.
+
+    Subfolders are looked at too, as Neptune's bulk loader does, but hidden ones and ``OTHERS``.
+    """
     nodes, edges = [], []
-    for path in sorted(path for path in folder.rglob("*") if path.name.endswith((".csv", ".csv.gz")) and path.is_file()):
-        name = path.relative_to(folder).as_posix()
+    for name in sorted(_csv_files(folder)):
         file = CsvFile(name=name, path=locate(folder, name), separator=",")
         header = set(file.header())
         if {"~from", "~to"} <= header:
@@ -132,6 +137,17 @@ def find_bulk_load(folder: Path) -> tuple[list[CsvFile], list[CsvFile]]:
         elif "~id" in header:
             nodes.append(file)
     return nodes, edges
+
+
+def _csv_files(folder: Path) -> Iterable[str]:
+    """The paths of all CSV files in a folder, relative to it."""
+    for place, subfolders, names in os.walk(folder):
+        within = Path(place)
+        subfolders[:] = [name for name in subfolders
+                         if not name.startswith(".") and not any((within / name / other).exists() for other in OTHERS)]
+        for name in names:
+            if name.endswith((".csv", ".csv.gz")) and not name.startswith(".") and (within / name).is_file():
+                yield (within / name).relative_to(folder).as_posix()
 
 
 def derive(nodes: Sequence[CsvFile], edges: Sequence[CsvFile], into: Path) -> Derived:

@@ -14,7 +14,14 @@ from despina.graph.columns import Column, split_cells
 from despina.graph.faults import Fault, Findings, InputFault
 from despina.graph.graph import EdgeType, Labelled, Target
 from despina.graph.schema import CLASSIFICATIONS, Label, SplitFiles
-from despina.graph.split_files import ListedPart, Members, empty_training_part, read_split_files, split_as_listed
+from despina.graph.split_files import (
+    ListedPart,
+    Members,
+    empty_training_part,
+    read_split_files,
+    refuse_unclaimed,
+    split_as_listed,
+)
 from despina.graph.splits import random_split
 from despina.graph.tables import plain_name
 
@@ -57,6 +64,9 @@ def read_target(folder: Path, label: Label, parts: Sequence[Labelling], findings
             listed.append(read_split_files(folder, part.label.split, label.column, part.members)
                           if isinstance(part.label.split, SplitFiles) else {})
     findings.check()
+    refuse_unclaimed([(part.members, entry) for part, entries in zip(parts, listed, strict=True) for entry in entries.values()],
+                     findings)
+    findings.check()
     classes: tuple[str, ...] = ()
     labels: list[NDArray[Any] | None]
     if label.task in CLASSIFICATIONS:
@@ -73,8 +83,9 @@ def read_target(folder: Path, label: Label, parts: Sequence[Labelling], findings
     if label.task is not Task.LINK_PREDICT and not any(labelled(part.labels).any() for part in by_type.values()):
         raise _no_labels(parts, label)
     if not any(part.train.any() for part in by_type.values()):
-        if listed[0]:
-            raise empty_training_part(listed[0])
+        by_files = [entries for entries in listed if entries]
+        if by_files:
+            raise empty_training_part(by_files[0])
         raise InputFault(Fault.MISSING_LABELS, f"there are no edges of type {parts[0].kind}; link prediction needs some to learn "
                          "from")
     return Target(task=label.task, property_name=plain_name(label.column), classes=classes, multilabel=label.separator is not None,
@@ -94,7 +105,7 @@ def _divided(part: Labelling, listed: dict[str, ListedPart], labels: NDArray[Any
     """Labels and masks of one type."""
     has_label = labelled(labels) if labels is not None else np.ones(len(part.members), dtype=np.bool_)
     if isinstance(part.label.split, SplitFiles):
-        split = split_as_listed(listed, has_label, lambda table: part.members.columns[0])  # noqa: ARG005
+        split = split_as_listed(listed, has_label, part.members.columns[0])
     elif not has_label.any():
         none = np.zeros(len(has_label), dtype=np.bool_)
         return Labelled(labels=labels, train=none, valid=none, test=none)
@@ -153,7 +164,8 @@ def _codes(part: Labelling, listed: dict[str, ListedPart], label: str) -> tuple[
         if entry.table.has(label):
             more, new = entry.table.column(label).coded
             more = more[entry.found.rows]
-            codes[entry.found.members] = np.where(more >= 0, more + len(texts), -1)
+            said = more >= 0  # an empty cell leaves the exported label as it is
+            codes[entry.found.members[said]] = more[said] + len(texts)
             texts = pl.concat([texts, new])
     return codes, texts
 
@@ -167,7 +179,9 @@ def _numbers(part: Labelling, listed: dict[str, ListedPart], label: Label) -> ND
         if entry.table.has(label.column):
             column = entry.table.column(label.column)
             column.refuse_unreadable_numbers()
-            numbers[entry.found.members] = column.numbers[entry.found.rows]
+            more = column.numbers[entry.found.rows]
+            said = ~np.isnan(more)
+            numbers[entry.found.members[said]] = more[said]
             column.refuse(np.abs(column.numbers) > LARGEST, Fault.INVALID_NUMBER, " is too large to be held in 32 bits")
     part.column.refuse(np.abs(part.column.numbers) > LARGEST, Fault.INVALID_NUMBER, " is too large to be held in 32 bits")
     return numbers.astype(np.float32)

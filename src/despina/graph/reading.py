@@ -18,7 +18,7 @@ from despina.graph.features.options import Feature, FeatureType
 from despina.graph.graph import EdgeType
 from despina.graph.growing import Growing
 from despina.graph.node_index import NodeIndex
-from despina.graph.schema import CLASSIFICATIONS, EdgeFile, Label, NodeFile
+from despina.graph.schema import CLASSIFICATIONS, EdgeFile, Label, NodeFile, check_agreement
 from despina.graph.tables import Keep, Table, TableBuilder, find_file, in_order
 
 PARSERS = 3
@@ -161,17 +161,24 @@ class _EdgeReading:
         located = in_order((partial(self._located, file, table) for table in tables), self.parsers if declared else None)
         for table, sources, destinations in located:
             for relation, rows in _relations(file, table):
-                bundle = self.bundles.setdefault(EdgeType(file.source_type, relation, file.destination_type), _Bundle())
+                edge_type = EdgeType(file.source_type, relation, file.destination_type)
+                bundle = self.bundles.setdefault(edge_type, _Bundle())
                 bundle.sources.append(sources if rows is None else sources[rows])
                 bundle.destinations.append(destinations if rows is None else destinations[rows])
                 bundle.table.add(table.select(list(kept), rows))
                 if file not in bundle.files:
                     bundle.files.append(file)
+                    check_agreement(f"edge type {edge_type}", bundle.files)
 
     def _located(self, file: EdgeFile, table: Table) -> tuple[Table, NDArray[np.int32], NDArray[np.int32]]:
         """The table, and the node indices of both ends of its edges."""
-        return (table, self.index.look_up(file.source_type, table.column(file.source_column)),
-                self.index.look_up(file.destination_type, table.column(file.destination_column)))
+        ends, findings = [], Findings()
+        for node_type, column in ((file.source_type, file.source_column), (file.destination_type, file.destination_column)):
+            with findings.gather():
+                ends.append(self.index.look_up(node_type, table.column(column)))
+        findings.check()
+        sources, destinations = ends
+        return table, sources, destinations
 
 
 def _relations(file: EdgeFile, table: Table) -> Iterator[tuple[str, NDArray[np.bool_] | None]]:

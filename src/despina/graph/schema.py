@@ -5,6 +5,7 @@ the two differ. The features have a module of their own, ``features.options``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations_with_replacement
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -146,12 +147,12 @@ def configuration_of(file: str, nodes: tuple[NodeFile, ...], edges: tuple[EdgeFi
         InputFault: the entries contradict each other, or have more than one target.
     """
     for node_type, together in _grouped(nodes, lambda entry: entry.node_type).items():
-        _check_agreement(file, together)
+        check_agreement(together[0].kind, together, file)
         if len({entry.id_column for entry in together}) > 1:
             raise InputFault(Fault.CONTRADICTION, f"{file}: the entries of node type '{node_type}' name different id columns; they "
                              "must be the same", file=file)
     for alike in _grouped(edges, lambda entry: (entry.source_type, entry.relation, entry.destination_type)).values():
-        _check_agreement(file, alike)
+        check_agreement(alike[0].kind, alike, file)
     entries: list[NodeFile | EdgeFile] = [*nodes, *edges]
     labelled = [entry for entry in entries if entry.label]
     if not labelled:
@@ -173,22 +174,37 @@ def _grouped(entries: Iterable[Entry], key: Callable[[Entry], Key]) -> dict[Key,
     return groups
 
 
-def _check_agreement(file: str, entries: Sequence[NodeFile | EdgeFile]) -> None:
-    """A type that lies in several files has each of its features, and its label, defined in the same way."""
-    defined: dict[str, Feature] = {}
-    for entry in entries:
-        for feature in entry.features:
-            if defined.setdefault(feature.name, feature) != feature:
-                raise InputFault(Fault.CONTRADICTION, f"{file}: the entries of {entry.kind} give different options for the feature "
-                                 f"'{feature.name}'; they must be the same", file=file)
-    labels = list(dict.fromkeys(entry.label for entry in entries if entry.label))
-    if len(labels) > 1:
-        raise InputFault(Fault.CONTRADICTION, f"{file}: the entries of {entries[0].kind} give different options for the label "
-                         f"'{labels[0].column}'; they must be the same", file=file)
-    for feature in defined.values():
-        if labels and feature.column == labels[0].column:
-            raise InputFault(Fault.CONTRADICTION, f"{file}: the column '{feature.column}' is the label of {entries[0].kind}, and "
-                             f"the feature '{feature.name}' in another of its entries; it cannot be both", file=file)
+def check_agreement(kind: str, entries: Sequence[NodeFile | EdgeFile], file: str = "") -> None:
+    """Raise InputFault unless a type that lies in several files has each feature, and its label, defined in the same way.
+
+    Args:
+        kind: the type as messages name it.
+        entries: those of the type.
+        file: the configuration, which the message names; ``""``: it names the files of two entries that contradict each other.
+    """
+    different = {(entry.features, entry.label): entry for entry in entries}
+    for first, second in combinations_with_replacement(different.values(), 2):  # one of the form v1 may contradict itself
+        contradiction = _contradiction(kind, first, second)
+        if contradiction:
+            raise InputFault(Fault.CONTRADICTION, f"{file or f'{first.file_name} and {second.file_name}'}: {contradiction}",
+                             file=file or second.file_name)
+
+
+def _contradiction(kind: str, first: NodeFile | EdgeFile, second: NodeFile | EdgeFile) -> str:
+    """What is defined differently in two entries of a type; ``""`` for nothing."""
+    known = {feature.name: feature for feature in first.features}
+    for feature in second.features:
+        if known.get(feature.name, feature) != feature:
+            return f"the entries of {kind} give different options for the feature '{feature.name}'; they must be the same"
+    if first.label and second.label and first.label != second.label:
+        what = f"the label '{first.label.column}'" if first.label.column else "link prediction"
+        return f"the entries of {kind} give different options for {what}; they must be the same"
+    for label, features in ((first.label, second.features), (second.label, first.features)):
+        for feature in features:
+            if label and feature.column == label.column:
+                return (f"the column '{feature.column}' is the label of {kind}, and the feature '{feature.name}' in another of its "
+                        "entries; it cannot be both")
+    return ""
 
 
 def _target(file: str, entries: Sequence[NodeFile | EdgeFile]) -> Label:
@@ -242,6 +258,8 @@ def _only_label(entry: JsonObject, features: tuple[Feature, ...], tasks: Mapping
 def _label(entry: JsonObject, tasks: Mapping[str, Task]) -> Label:
     entry.allow("label", "split_rate", "custom_split_filenames", "separator")
     column, task = entry.strings("label", ("column", "task"))
+    if task in EDGE_TASKS and task not in tasks:
+        raise entry.error("label", f"'{task}' is asked for under 'edges'; what can be predicted of nodes is {', '.join(tasks)}")
     return label_of(entry, column, tasks[entry.known("label", task, tasks)])
 
 

@@ -40,11 +40,12 @@ def random_split(strata: NDArray[np.integer[Any]], rates: tuple[float, float, fl
     ends = np.rint(np.cumsum(rates) / np.sum(rates) * len(members)).astype(int)
     train_end = max(ends[0], 1)
     valid_end = max(ends[1], train_end)
-    return Split(train=_mask(len(strata), members[:train_end]), valid=_mask(len(strata), members[train_end:valid_end]),
-                 test=_mask(len(strata), members[valid_end:]))
+    return Split(train=mask_of(len(strata), members[:train_end]), valid=mask_of(len(strata), members[train_end:valid_end]),
+                 test=mask_of(len(strata), members[valid_end:]))
 
 
-def _mask(count: int, members: NDArray[np.int64]) -> NDArray[np.bool_]:
+def mask_of(count: int, members: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """``[count]``: true for the members."""
     mask = np.zeros(count, dtype=np.bool_)
     mask[members] = True
     return mask

@@ -114,6 +114,17 @@ def test_several_files_are_one_graph(tmp_path: Path) -> None:
     assert graph["edges"][0]["relation"] == ["", "edge"]
 
 
+@pytest.mark.parametrize("mark", ["processing-report.json", "training-data-configuration.json", "training-job-configuration.json"])
+def test_what_jobs_and_other_exports_left_below_the_folder_is_left_alone(tmp_path: Path, mark: str) -> None:
+    files: dict[str, str | bytes] = {
+        "nodes/n.csv": "~id\na\n", "edges/2024/e.csv": "~from,~to\na,a\n", "old/n.csv": "~id\nb\n", f"old/{mark}": "{}",
+        "old/deeper/n.csv": "~id\nc\n", "deep/old/e.csv": "~from,~to\na,b\n", f"deep/old/{mark}": "{}",
+        ".hidden/n.csv": "~id\nd\n", "nodes/.n.csv": "~id\ne\n", "nodes/folder.csv/readme.txt": "", "processing-report.json": "{}"}
+    _, made = derived(tmp_path, files)
+    assert rows(made, "nodes/vertex.csv") == ["~id,~label", "a,vertex"]
+    assert [file.name for found in find_bulk_load(tmp_path / "in") for file in found] == ["nodes/n.csv", "edges/2024/e.csv"]
+
+
 @pytest.mark.parametrize(("header", "name", "feature"), [
     ("size:Int(single)", "size", {"norm": "min-max", "imputer": "median"}), ("name:String(set)", "name", {}),
     ("tags:string[]", "tags", {"separator": ";"}), ("tags:String(set)[]", "tags", {"separator": ";"}),

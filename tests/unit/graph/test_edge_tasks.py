@@ -267,6 +267,30 @@ def test_labels_in_split_files_override_those_of_the_edges(tmp_path: Path) -> No
     assert parts(target.by_type[KNOWS]) == [[0, 2, 3], [1], [4]]
 
 
+@pytest.mark.parametrize(("label", "header", "values_of", "expected"), [
+    (KIND, CLASSES, "xyz", [0, 1, 2]), ({**KIND, "separator": ";"}, CLASSES, "xyz", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+    (WEIGHT, NUMBERS, "123", [1, 2, 3])], ids=["classes", "several", "numbers"])
+def test_an_empty_cell_of_a_split_file_leaves_the_label_as_it_is(tmp_path: Path, label: Json, header: str, values_of: str,
+                                                                 expected: list[Any]) -> None:
+    first, second, third = values_of
+    files = {"knows.csv": lines(header, f"a,b,{first}", f"b,a,{first}", f"c,a,{third}"),
+             "train.csv": lines(header, "a,b,", f"b,a,{second}"), "valid.csv": lines(header, "c,a,"), "test.csv": lines(PLAIN)}
+    edges = target_of(tmp_path, [entry(label, custom_split_filenames=FILES)], files).by_type[KNOWS]
+    assert values(edges) == expected
+    assert parts(edges) == [[0, 1], [2], []]
+
+
+@pytest.mark.parametrize(("label", "cells"), [(KIND, "xy"), ({**KIND, "separator": ";"}, "xy"), (WEIGHT, "12")],
+                         ids=["classes", "several", "numbers"])
+def test_a_listed_pair_means_those_of_its_edges_that_have_a_label(tmp_path: Path, label: Json, cells: str) -> None:
+    column, (first, second) = label["label"][0], cells
+    rows = [f"a,b,{first}", "a,b,", f"a,b,{second}", f"b,a,{first}", "b,a,"]
+    files = {"knows.csv": lines(f"{PLAIN},{column}", *rows), "train.csv": lines(PLAIN, "a,b", "a,b"),
+             "valid.csv": lines(PLAIN, "b,a"), "test.csv": lines(PLAIN)}
+    edges = target_of(tmp_path, [entry(label, custom_split_filenames=FILES)], files).by_type[KNOWS]
+    assert parts(edges) == [[0, 2], [3], []]
+
+
 def test_several_labels_in_split_files_override_too(tmp_path: Path) -> None:
     files = {"knows.csv": lines(CLASSES, "a,b,x;y", "b,a,y"), "train.csv": lines(CLASSES, "a,b,z"),
              "valid.csv": lines(CLASSES, "b,a,z;x")}
@@ -290,7 +314,7 @@ def test_one_file_can_divide_the_edges_of_several_relations(tmp_path: Path) -> N
              entry(KIND, file="likes.csv", relation=("", "likes"), custom_split_filenames=names)]
     files = {"knows.csv": lines(CLASSES, "a,b,x", "b,a,y", "c,a,x"), "likes.csv": lines(CLASSES, "a,b,y", "b,a,x", "d,a,y"),
              "train.csv": lines("~from,~to,~label,kind", "a,b,knows,z", "b,a,likes,x", "d,a,likes,w"),
-             "valid.csv": lines("~label,~from,~to", "knows,b,a", "likes,a,b", "hates,a,b", "likes,nobody,a")}
+             "valid.csv": lines("~label,~from,~to", "knows,b,a", "likes,a,b")}
     target = target_of(tmp_path, edges, files)
     assert target.classes == ("w", "x", "y", "z")
     assert {kind: (values(edges), parts(edges)) for kind, edges in target.by_type.items()} == {
@@ -300,7 +324,7 @@ def test_one_file_can_divide_the_edges_of_several_relations(tmp_path: Path) -> N
 def test_relations_from_a_column_are_divided_by_their_full_names(tmp_path: Path) -> None:
     edges = [entry(LINKS, relation=("how", "knows"), custom_split_filenames=FILES)]
     files = {"knows.csv": lines(f"{PLAIN},how", "a,b,work", "a,b,school", "b,a,work", "c,a,school"),
-             "train.csv": lines(f"{PLAIN},~label", "a,b,knows-work", "c,a,knows-school", "b,a,school"),
+             "train.csv": lines(f"{PLAIN},~label", "a,b,knows-work", "c,a,knows-school"),
              "valid.csv": lines(f"{PLAIN},~label", "a,b,knows-school"), "test.csv": lines(f"{PLAIN},~label", "b,a,knows-work")}
     target = target_of(tmp_path, edges, files)
     assert {kind.relation: parts(edges) for kind, edges in target.by_type.items() if isinstance(kind, EdgeType)} == {
@@ -409,6 +433,7 @@ def test_a_target_of_edges_comes_back_from_its_files(tmp_path: Path, label: Json
 GOOD = {"knows.csv": lines("~from,~to,kind,weight", "a,b,x,1", "b,a,y,2", "c,a,x,3", "d,a,,", "a,b,y,4"),
         "train.csv": lines(PLAIN, "a,b"), "valid.csv": lines(PLAIN, "b,a"), "test.csv": lines(PLAIN, "c,a")}
 NO_EDGE = "no edge of type (person)-knows-(person) goes from there to the node in the column '~to'"
+RELATIONS = "; it must be the relation of edges that the file divides: "
 
 
 @pytest.mark.parametrize(("label", "files", "fault", "line", "text"), [
@@ -422,19 +447,30 @@ NO_EDGE = "no edge of type (person)-knows-(person) goes from there to the node i
      "test.csv, line 2, column '~from': 'z' is the id of no node of type 'person'"),
     (LINKS, {"valid.csv": lines(PLAIN, "b,a", "a,b")}, Fault.INVALID_SPLIT, 3,
      "valid.csv, line 3, column '~from': 'a' is in the part 'train' as well; parts must not overlap"),
-    (KIND, {"test.csv": lines("~label,~from,~to", "likes,b,a", "knows,b,a")}, Fault.INVALID_SPLIT, 3,
-     "test.csv, line 3, column '~from': 'b' is in the part 'valid' as well; parts must not overlap"),
+    (KIND, {"test.csv": lines("~label,~from,~to", "knows,b,a")}, Fault.INVALID_SPLIT, 2,
+     "test.csv, line 2, column '~from': 'b' is in the part 'valid' as well; parts must not overlap"),
     (KIND, {"test.csv": lines(PLAIN, "c,a", "d,a")}, Fault.INVALID_SPLIT, 3,
      "test.csv, line 3, column '~from': 'd' has no label; leave it out of the split files"),
     (WEIGHT, {"valid.csv": lines(PLAIN, "d,a")}, Fault.INVALID_SPLIT, 2,
      "valid.csv, line 2, column '~from': 'd' has no label; leave it out of the split files"),
     ({**KIND, "separator": ";"}, {"valid.csv": lines(CLASSES, "b,a,;")}, Fault.INVALID_SPLIT, 2,
      "valid.csv, line 2, column '~from': 'b' has no label; leave it out of the split files"),
-    (KIND, {"train.csv": lines(CLASSES, "a,b,z", "c,a,"), "test.csv": lines(PLAIN)}, Fault.INVALID_SPLIT, 3,
-     "train.csv, line 3, column '~from': 'c' has no label; leave it out of the split files"),
+    (KIND, {"train.csv": lines(CLASSES, "a,b,z", "d,a,")}, Fault.INVALID_SPLIT, 3,
+     "train.csv, line 3, column '~from': 'd' has no label; leave it out of the split files"),
+    (LINKS, {"train.csv": lines(PLAIN, "a,b", ",a")}, Fault.INVALID_SPLIT, 3,
+     "train.csv, line 3, column '~from': the cell is empty; it must be the id of a node of type 'person'"),
+    (KIND, {"train.csv": lines(PLAIN, "a,b", "a,")}, Fault.INVALID_SPLIT, 3,
+     "train.csv, line 3, column '~to': the cell is empty; it must be the id of a node of type 'person'"),
     (KIND, {"train.csv": lines(PLAIN)}, Fault.INVALID_SPLIT, None, "train.csv: the training part is empty"),
-    (LINKS, {"train.csv": lines(f"{PLAIN},~label", "a,b,likes")}, Fault.INVALID_SPLIT, None,
-     "train.csv: the training part is empty"),
+    (LINKS, {"train.csv": lines(f"{PLAIN},~label")}, Fault.INVALID_SPLIT, None, "train.csv: the training part is empty"),
+    (LINKS, {"train.csv": lines(f"{PLAIN},~label", "a,b,likes")}, Fault.INVALID_SPLIT, 2,
+     f"train.csv, line 2, column '~label': 'likes'{RELATIONS}knows"),
+    (KIND, {"test.csv": lines(f"{PLAIN},~label", "c,a,")}, Fault.INVALID_SPLIT, 2,
+     f"test.csv, line 2, column '~label': the cell is empty{RELATIONS}knows"),
+    (KIND, {"test.csv": lines(f"{PLAIN},~label", "c,a,knows", "c,b,knows")}, Fault.INVALID_SPLIT, 3,
+     f"test.csv, line 3, column '~from': 'c': {NO_EDGE}"),
+    (WEIGHT, {"test.csv": lines(f"{PLAIN},~label", "c,a,knows", "c,z,knows")}, Fault.INVALID_SPLIT, 3,
+     "test.csv, line 3, column '~to': 'z' is the id of no node of type 'person'"),
     (WEIGHT, {"knows.csv": lines(NUMBERS, "a,b,1", "b,a,much")}, Fault.INVALID_NUMBER, 3,
      "knows.csv, line 3, column 'weight': 'much' is not a finite number"),
     (WEIGHT, {"valid.csv": lines(NUMBERS, "b,a,-inf")}, Fault.INVALID_NUMBER, 2,
@@ -442,7 +478,9 @@ NO_EDGE = "no edge of type (person)-knows-(person) goes from there to the node i
     (KIND, {"train.csv": lines("~from", "a")}, Fault.MISSING_COLUMN, None,
      "train.csv, line 1: there is no column '~to'; the columns are ~from"),
 ], ids=["no edge", "no link", "unknown destination", "unknown source", "overlap", "overlap of a relation", "no label", "no number",
-        "only separators", "label taken away", "nothing to learn from", "no link to learn from", "word", "infinite", "no ~to"])
+        "only separators", "no label in either", "empty source", "empty destination", "nothing to learn from",
+        "no link to learn from", "unknown relation", "no relation", "no edge of the relation", "no end of the relation", "word",
+        "infinite", "no ~to"])
 def test_what_cannot_be_used_is_refused(tmp_path: Path, label: Json, files: dict[str, str], fault: Fault, line: int | None,
                                         text: str) -> None:
     with pytest.raises(InputFault, match=re.escape(text)) as caught:
@@ -462,6 +500,82 @@ def test_faults_of_several_split_files_and_relations_are_told_together(tmp_path:
         target_of(tmp_path, edges, files)
     assert [(finding.file, finding.line, finding.column, finding.value) for finding in caught.value.findings] == [
         ("train.csv", 3, "~from", "z"), ("train.csv", 5, "~from", "y"), ("more.csv", 3, "~to", "y")]
+
+
+def two_relations(folder: Path, *rows: str, others: Json | None = None, **ends: str) -> list[tuple[int | None, str | None, str]]:
+    """The place and text of what is wrong with these rows of a training file that divides the edges of two relations."""
+    names = {"train": "train.csv", "valid": "valid.csv"}
+    edges = [entry(KIND, custom_split_filenames=names),
+             entry(KIND, file="likes.csv", relation=("", "likes"), **others or {"custom_split_filenames": names})]
+    edges[1] |= {end: ["~from" if end == "source" else "~to", node_type] for end, node_type in ends.items()}
+    files = {"knows.csv": lines(CLASSES, "a,b,x", "b,a,y"), "likes.csv": lines(CLASSES, "a,b,y", "b,a,x"),
+             "train.csv": lines("~from,~to,~label", "a,b,knows", *rows), "valid.csv": lines("~label,~from,~to", "knows,b,a")}
+    with pytest.raises(InputFault) as caught:
+        target_of(folder, edges, files)
+    assert {(finding.name, finding.file) for finding in caught.value.findings} == {(Fault.INVALID_SPLIT, "train.csv")}
+    return [(finding.line, finding.column, finding.text.split(f"'{finding.column}': ", 1)[1]) for finding in caught.value.findings]
+
+
+def test_every_row_of_a_file_that_relations_share_must_name_an_edge_of_one(tmp_path: Path) -> None:
+    rows = ["a,b,likes", "a,b,hates", "b,nobody,likes", "c,a,knows", "a,b,", ",a,likes", "nobody,a,knows"]
+    assert two_relations(tmp_path, *rows) == [
+        (9, "~from", "'nobody' is the id of no node of type 'person'"),
+        (8, "~from", "the cell is empty; it must be the id of a node of type 'person'"),
+        (4, "~label", f"'hates'{RELATIONS}knows, likes"), (7, "~label", f"the cell is empty{RELATIONS}knows, likes")]
+    assert two_relations(tmp_path, "a,b,likes", "c,a,knows", "b,nobody,likes") == [
+        (4, "~from", f"'c': {NO_EDGE}"), (5, "~to", "'nobody' is the id of no node of type 'person'")]
+
+
+def test_a_file_divides_no_relation_that_is_divided_otherwise(tmp_path: Path) -> None:
+    assert two_relations(tmp_path, "a,b,likes", others={"split_rate": [1, 0, 0]}) == [(3, "~label", f"'likes'{RELATIONS}knows")]
+
+
+def test_a_row_may_name_an_edge_of_any_type_that_has_its_relation(tmp_path: Path) -> None:
+    names = {"train": "train.csv", "valid": "valid.csv"}
+    edges = [entry(LINKS, custom_split_filenames=names), entry(LINKS, file="clubs.csv", custom_split_filenames=names)]
+    edges[1]["dest"] = ["~to", "club"]
+    files = {"knows.csv": lines(PLAIN, "a,b", "b,a"), "clubs.csv": lines(PLAIN, "a,chess", "b,chess"),
+             "train.csv": lines("~from,~to,~label", "a,b,knows", "a,chess,knows"),
+             "valid.csv": lines("~from,~to,~label", "b,chess,knows", "b,a,knows")}
+    target = target_of(tmp_path, edges, files)
+    assert [parts(edges) for edges in target.by_type.values()] == [[[0], [1], []], [[0], [1], []]]
+    files["train.csv"] += "a,draughts,knows\nc,b,knows\n"
+    with pytest.raises(InputFault, match=r"line 4, column '~to': 'draughts' is the id of no node of type 'club' or 'person'$"):
+        target_of(tmp_path, edges, files)
+    files["train.csv"] = files["train.csv"].replace("a,draughts,knows\n", "")
+    with pytest.raises(InputFault, match=r"line 4, column '~from': 'c': no edge of type \(person\)-knows-\(person\) or "
+                                         r"\(person\)-knows-\(club\) goes from there"):
+        target_of(tmp_path, edges, files)
+
+
+def test_an_empty_training_part_beside_a_type_without_labels(tmp_path: Path) -> None:
+    edges = [entry(KIND), entry(KIND, file="likes.csv", relation=("", "likes"), custom_split_filenames={
+        "train": "train.csv", "valid": "valid.csv"})]
+    files = {"knows.csv": lines(CLASSES, "a,b,"), "likes.csv": lines(CLASSES, "a,b,x", "b,a,y"), "train.csv": lines(PLAIN),
+             "valid.csv": lines(PLAIN, "a,b")}
+    with pytest.raises(InputFault, match=r"^train\.csv: the training part is empty$"):
+        target_of(tmp_path, edges, files)
+
+
+@pytest.mark.parametrize(("first", "second", "text"), [
+    ({"split_rate": [1, 0, 0]}, {}, "give different options for the label 'kind'; they must be the same"),
+    ({}, {"features": [{"feature": ["kind", "k", "category"]}]}, "the column 'kind' is the label of edge type"),
+    ({"features": [{"feature": ["weight", "w", "numerical"], "norm": "none"}]},
+     {"features": [{"feature": ["weight", "w", "category"]}]}, "give different options for the feature 'w'; they must be the")])
+def test_files_agree_on_a_type_that_one_has_by_its_name_and_another_in_a_column(tmp_path: Path, first: Json, second: Json,
+                                                                               text: str) -> None:
+    edges = [entry(KIND, relation=("how", "")), entry(KIND if "features" not in second else None, file="more.csv")]
+    for file, options in zip(edges, (first, second), strict=True):
+        file |= {"features": options.get("features", [])}
+        file["labels"] = [label | {name: value for name, value in options.items() if name != "features"} for label in file["labels"]]
+    files = {"knows.csv": lines("~from,~to,kind,weight,how", "a,b,x,1,knows", "b,a,y,2,likes"),
+             "more.csv": lines("~from,~to,kind,weight", "c,a,y,3", "c,b,x,4")}
+    with pytest.raises(InputFault, match=re.escape(text)) as caught:
+        target_of(tmp_path, edges, files)
+    finding, = caught.value.findings
+    assert (finding.name, finding.file) == (Fault.CONTRADICTION, "more.csv")
+    assert finding.text.startswith("knows.csv and more.csv: the ")
+    assert "(person)-knows-(person)" in finding.text
 
 
 @pytest.mark.parametrize(("label", "header", "text"), [

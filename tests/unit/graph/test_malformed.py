@@ -379,7 +379,7 @@ CORPUS: dict[str, Broken] = {
         files={"more.csv": "~id,group\ng,x\n"}, says=(
             f"{CONFIGURATION}: the entries of node type 'person' give different options for the label 'group'; they must be the",)),
     "links between nodes of one entry": Broken(changes={f"{LABEL}.label": ["", "link_prediction"]}, says=(
-        f"{CONFIGURATION}, graph.nodes[0].labels[0].label: 'link_prediction' is not known", "one of classification, regression")),
+        f"{CONFIGURATION}, graph.nodes[0].labels[0].label: 'link_prediction' is asked for under 'edges'",)),
     "unknown task": Broken(changes=on_edges("weight", "clasification"), says=(
         f"{OF_EDGES}.label: 'clasification' is not known (did you mean 'classification'?)",)),
     "task without a column": Broken(changes=on_edges("", "regression"), says=(
@@ -420,7 +420,9 @@ CORPUS: dict[str, Broken] = {
             f"train.csv, line 3, column 'weight': 'much' {NUMBER}",)),
     "split of an unknown relation": Broken(
         changes=listed("", "link_prediction"), files=parts(train="~from,~to,~label\na,b,know\n"), says=(
-            "train.csv: the training part is empty",)),
+            "train.csv, line 2, column '~label': 'know'; it must be the relation of edges that the file divides: knows",)),
+    "split of no node": Broken(changes=SPLIT, files={"train.csv": '~id,group\na,x\n,y\n'}, says=(
+        "train.csv, line 3, column '~id': the cell is empty; it must be the ~id of a node of type 'person'",)),
     "no such split file": Broken(
         changes={LABEL: {"label": ["group", "classification"], "custom_split_filenames": {
             "train": "trian.csv", "valid": "valid.csv"}}},

@@ -162,15 +162,13 @@ GOOD = {NODES: lines(HEADER, *SIX), "train.csv": lines("~id", "a"), "valid.csv":
      "test.csv, line 3, column 'size': 'three' is not a finite number"),
     ({"valid.csv": lines("~id", "b", "c")}, Fault.INVALID_SPLIT, 3, "c",
      "valid.csv, line 3, column '~id': 'c' has no label; leave it out of the split files"),
-    ({"valid.csv": lines("~id,size", "b,")}, Fault.INVALID_SPLIT, 2, "b",
-     "valid.csv, line 2, column '~id': 'b' has no label; leave it out of the split files"),
     ({"test.csv": lines("~id", "d", "a")}, Fault.INVALID_SPLIT, 3, "a",
      "test.csv, line 3, column '~id': 'a' is in the part 'train' as well; parts must not overlap"),
     ({"test.csv": lines("~id", "d", "d")}, Fault.INVALID_SPLIT, 3, "d", "test.csv, line 3, column '~id': 'd' is listed twice"),
     ({"train.csv": lines("~id", "a", "z")}, Fault.INVALID_SPLIT, 3, "z",
      "train.csv, line 3, column '~id': 'z' is the ~id of no node of type 'person'"),
     ({"train.csv": lines("~id")}, Fault.INVALID_SPLIT, None, None, "train.csv: the training part is empty"),
-], ids=["word", "too large", "NaN", "word in a split file", "no number", "number taken away", "overlap", "twice", "unknown",
+], ids=["word", "too large", "NaN", "word in a split file", "no number", "overlap", "twice", "unknown",
         "nothing to learn from"])
 def test_what_cannot_be_used_is_refused(tmp_path: Path, files: dict[str, str], fault: Fault, line: int | None, value: str | None,
                                         text: str) -> None:

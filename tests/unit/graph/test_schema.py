@@ -163,11 +163,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "label as feature of another file": (
         {"graph.nodes.1": SECOND_NODE | {"features": [{"feature": ["group", "g", "auto"]}]}},
         "the column 'group' is the label of node type 'person', and the feature 'g' in another of its entries; it cannot be both"),
+    "splits of links that differ": (
+        {"graph.nodes.0.labels": None, "graph.edges.0.labels": [{"label": ["", "link_prediction"]}],
+         "graph.edges.1": SECOND_EDGE | {"labels": [{"label": ["", "link_prediction"], "split_rate": [1, 0, 0]}]}},
+        "the entries of edge type (person)-knows-(person) give different options for link prediction; they must be the same"),
     "ids that differ": ({"graph.nodes.1": SECOND_NODE | {"node": ["id", "person"]}}, "name different id columns"),
     "no label and no edges": ({"graph.nodes.0.labels": None, "graph.edges": None},
                               "no entry has 'labels', which asks for link prediction, and there are no 'edges' to predict"),
     "link of a node": ({f"{LABEL}.label": ["", "link_prediction"]},
-                       "'link_prediction' is not known (did you mean 'classification'?); it must be one of classification, regre"),
+                       ", graph.nodes[0].labels[0].label: 'link_prediction' is asked for under 'edges'; what can be predicted of "
+                       "nodes is classification, regression"),
     "several numbers": ({f"{LABEL}.label": ["size", "regression"], f"{LABEL}.separator": ";"},
                         "only a classification can have several"),
     "no column": ({f"{LABEL}.label": ["", "classification"]}, "the column is missing; only link prediction has none"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from despina.engine.machine import memory_limits
 from despina.programs.machine import available_memory, free_disk
 
 MIB = 2**20
@@ -40,6 +41,7 @@ def test_the_tightest_of_the_groups_around_the_process(tmp_path: Path) -> None:
     group(groups / "outer" / "inner", "max", 100, 0)
     group(groups / "outer", str(500 * MIB), 300, 50)
     assert available_memory(proc=proc, groups=groups) == 250 * MIB, "the cache of files gives way"
+    assert list(memory_limits(proc, groups)) == [(groups / "outer" / "memory.max", 500 * MIB)]
     group(groups / "outer" / "inner", str(150 * MIB), 100, 0)
     assert available_memory(proc=proc, groups=groups) == 50 * MIB
     group(groups / "outer" / "inner", str(50 * MIB), 100, 0)
