@@ -82,8 +82,9 @@ def _plan(folder: Path, options: argparse.Namespace, room: Room) -> tuple[Estima
             else:
                 converted = Path(scratch) / "converted"
                 converted.mkdir()
+                of_triples = estimate_triples(folder, triples) if triples else None
                 folder, configuration = read_form(folder, file, converted)
-                found = estimate(folder, configuration)
+                found = estimate(folder, configuration, triples=of_triples)
                 refuse(found, folder, configuration, memory=room.memory, disk=room.disk)
     except InputFault as fault:
         return found, fault.findings

@@ -15,6 +15,7 @@ import polars as pl
 from despina.core.frozen import Frozen
 from despina.core.task import Task
 from despina.graph.columns import split_cells
+from despina.graph.encodings import Encodings
 from despina.graph.export_folder import locate
 from despina.graph.faults import Fault, Findings, InputFault
 from despina.graph.graph import EdgeType
@@ -28,8 +29,11 @@ START_SECONDS = 0.5
 """Of a program that has nearly nothing to do."""
 ROWS_PER_SECOND = 1_700_000
 """That data processing reads, encodes and writes."""
-SENTENCES_PER_SECOND = 180
+SENTENCES_PER_SECOND = 260
 """Different texts of a dozen words that the sentence model MiniLM encodes; long texts take longer."""
+SENTENCE_MODEL_SECONDS = 5.0
+"""To load PyTorch and MiniLM, before the first text. Measured, less ``START_SECONDS``, by
+time python -c "from despina.graph.features.sentences import SentenceModel; SentenceModel.require('it')"."""
 BASE_BYTES = 100 * 2**20
 """Memory of the program without any data."""
 SENTENCE_MODEL_BYTES = 550 * 2**20
@@ -105,28 +109,39 @@ class Estimate(Frozen, frozen=True, kw_only=True, rename="camel"):
         return document | ({"typesLeftOut": left_out} if left_out else {})
 
 
-def estimate(folder: Path, configuration: ExportConfiguration) -> Estimate:
+def estimate(folder: Path, configuration: ExportConfiguration, *, earlier: Encodings | None = None,
+             triples: Estimate | None = None) -> Estimate:
     """Look at the files that the configuration names.
 
     Args:
         folder: the export.
         configuration: what is in it.
+        earlier: how features were encoded in the graph that this one will continue, and will be here.
+        triples: the estimate of the RDF that the files were made of. Its files are those of the user, and converting them counts.
 
     Raises:
         InputFault: what is wrong with the files, as far as their first rows show it; of all files together.
     """
-    found = survey(folder, configuration)
+    found = survey(folder, configuration, earlier)
     edges = sum(kind.rows for kind in found.edges.values())
     arrays = _array_bytes(found)
     kinds = [*found.nodes.values(), *found.edges.values()]
     sentences = sum(kind.rows * kind.sentences for kind in kinds)
+    seconds = START_SECONDS + found.rows / ROWS_PER_SECOND
+    peak = int(BASE_BYTES + PEAK_OVER_ARRAYS * arrays)
+    if sentences:
+        seconds += SENTENCE_MODEL_SECONDS + sentences / SENTENCES_PER_SECOND
+        peak += SENTENCE_MODEL_BYTES
+    if triples:
+        seconds += triples.rows / TRIPLES_PER_SECOND
+        peak = max(peak, triples.peak_memory_bytes)
+    given = triples or found
     return Estimate(
-        files=found.files, input_bytes=found.input_bytes, rows=found.rows, sampled=found.sampled,
+        files=given.files, input_bytes=given.input_bytes, rows=found.rows, sampled=found.sampled,
         nodes=sum(kind.rows for kind in found.nodes.values()), edges=edges,
         node_types=(*_listed(found.nodes), *(TypeEstimate(name=name, count=None, width=0) for name in found.unlisted)),
         edge_types=_listed(found.edges), array_bytes=arrays, disk_bytes=int(DISK_OVER_ARRAYS * arrays),
-        peak_memory_bytes=int(BASE_BYTES + PEAK_OVER_ARRAYS * arrays + (SENTENCE_MODEL_BYTES if sentences else 0)),
-        processing_minutes=_minutes(START_SECONDS + found.rows / ROWS_PER_SECOND + sentences / SENTENCES_PER_SECOND),
+        peak_memory_bytes=peak, processing_minutes=_minutes(seconds),
         training_minutes=_training_minutes(2 * edges) if configuration.target.task is Task.NODE_CLASS else None)
 
 

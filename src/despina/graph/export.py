@@ -66,7 +66,7 @@ def read_export(folder: Path, configuration: ExportConfiguration, file_read: Fil
         file_read(next(done), files)
 
     if earlier is not None:
-        earlier.check(configuration)
+        configuration = earlier.check(configuration)
     with ThreadPoolExecutor(1) as encoder:
         reading = _Reading(folder=folder, configuration=configuration, earlier=earlier, encoder=encoder,
                            index=NodeIndex(earlier.node_ids if earlier else None))
@@ -96,7 +96,7 @@ class _Reading:
     edges: dict[EdgeType, Csr] = field(default_factory=dict)
     rows: dict[str | EdgeType, int] = field(default_factory=dict)
     labellings: list[Labelling] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    leaks: "list[Future[list[str]]]" = field(default_factory=list)
     dropped_rows: int = 0
 
     def take_nodes(self, tables: dict[str, NodeTable]) -> None:
@@ -104,9 +104,9 @@ class _Reading:
         for node_type, nodes in tables.items():
             self.rows[node_type] = len(nodes.table)
             self.dropped_rows += nodes.dropped
+            self.encoding[node_type] = self.encoder.submit(self._encoded_nodes, node_type, nodes)
             if nodes.label is not None:
                 self._predict(node_type, nodes, NodeMembers(node_type, self.index), nodes.order)
-            self.encoding[node_type] = self.encoder.submit(self._encoded_nodes, node_type, nodes)
 
     def _encoded_nodes(self, node_type: str, nodes: NodeTable) -> EncodedFeatures:
         encodings = self.earlier.encodings.node_type(node_type) if self.earlier else None
@@ -118,6 +118,9 @@ class _Reading:
         """Group the edges of a type in both directions and encode their features."""
         self.rows[edge_type] = len(edges.table)
         self.dropped_rows += edges.dropped
+        with self.findings.gather():
+            if self.earlier is not None:
+                self.earlier.check_edge_type(edge_type, edges.table.files)
         encodings = self.earlier.encodings.edge_type(edge_type) if self.earlier else None
         encoding = self.encoder.submit(self._encoded, edges.features, edges.table, encodings)
         self.edges |= both_directions(edge_type, edges.sources, edges.destinations, self.index.counts)
@@ -134,7 +137,7 @@ class _Reading:
         assert label is not None  # noqa: S101 - the caller has looked
         column = read.table.select([label.column]).column(label.column) if label.column else None
         self.labellings.append(Labelling(kind=kind, label=label, members=members, column=column, order=order))
-        self.warnings += find_leaks(read.table, read.features, label, str(kind))
+        self.leaks.append(self.encoder.submit(find_leaks, read.table, read.features, label, str(kind)))
 
     def _encoded(self, features: Sequence[Feature], table: Table, encodings: TypeEncodings | None) -> EncodedFeatures:
         findings = Findings()
@@ -154,6 +157,8 @@ class _Reading:
             self._add_what_is_gone(self.earlier)
         target = read_target(self.folder, self.configuration.target, self.labellings, self.findings,
                              earlier=self.earlier.encodings.classes if self.earlier else ())
+        if self.earlier is not None:
+            target = self.earlier.complete(target, self.rows)
         graph = Graph(
             node_ids=self.index.ids(), features={kind: encoded.features for kind, encoded in self.node_features.items()
                                                  if encoded.features},
@@ -168,7 +173,7 @@ class _Reading:
                         for edge_type, encoded in self.edge_features.items()),
             task=target.task, property_name=target.property_name, classes=target.classes)
         return Export(graph=graph, encodings=encodings, rows=self.rows, dropped_rows=self.dropped_rows, added=self.index.added(),
-                      warnings=(*self.configuration.warnings, *self.warnings))
+                      warnings=(*self.configuration.warnings, *(warning for found in self.leaks for warning in found.result())))
 
     def _add_what_is_gone(self, earlier: Earlier) -> None:
         """Types of the earlier graph that have no rows any more are kept, empty, so that models of it still fit."""

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from despina.core.task import Task
 from despina.graph.columns import Column, split_cells
+from despina.graph.encodings import Encodings, TypeEncodings
 from despina.graph.faults import Findings
-from despina.graph.features import Encoding, HotEncoding, RawEncoding, fit
+from despina.graph.features import Encoding, HotEncoding, RawEncoding, WordVectorsEncoding, fit, transform
 from despina.graph.features.options import Feature
 from despina.graph.features.sentences import SentenceEncoding
 from despina.graph.graph import EdgeType
@@ -24,6 +25,8 @@ from despina.graph.tables import Table, find_file
 SAMPLES = 64 * 2**20
 SMALLEST, LARGEST = 64 * 2**10, 2**20
 """Bytes of the samples of all files, and of one at least and at most."""
+TRIED = 1_000
+"""Rows of a sample that are encoded as in an earlier graph; none where that is slow: only the model has to be there then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +67,13 @@ def parts_of(label: Label | None) -> tuple[str, ...]:
     return tuple(filter(None, (split.train, split.valid, split.test))) if isinstance(split, SplitFiles) else ()
 
 
-def survey(folder: Path, configuration: ExportConfiguration) -> Survey:
+def survey(folder: Path, configuration: ExportConfiguration, earlier: Encodings | None = None) -> Survey:
     """Look at the files that the configuration names.
+
+    Args:
+        folder: the export.
+        configuration: what is in it.
+        earlier: how features were encoded in the graph that this one will continue, and will be here.
 
     Raises:
         InputFault: what is wrong with the files, as far as their first rows show it; of all files together.
@@ -84,13 +92,19 @@ def survey(folder: Path, configuration: ExportConfiguration) -> Survey:
         kinds: dict[str | EdgeType, Kind] = {}
         for name, rows in seen.rows.items():
             with findings.gather():
-                kinds[name] = rows.kind()
+                kinds[name] = rows.kind(_encodings(earlier, name))
         findings.check()
     nodes = {name: kind for name, kind in kinds.items() if isinstance(name, str)}
     return Survey(files=len(entries), input_bytes=seen.input_bytes, sampled=seen.sampled, nodes=nodes,
                   rows=sum(kind.rows for kind in kinds.values()),
                   unlisted={name: kind for name, kind in seen.ends.items() if name not in nodes},
                   edges={name: kind for name, kind in kinds.items() if isinstance(name, EdgeType)})
+
+
+def _encodings(earlier: Encodings | None, name: str | EdgeType) -> TypeEncodings | None:
+    if earlier is None:
+        return None
+    return earlier.edge_type(name) if isinstance(name, EdgeType) else earlier.node_type(name)
 
 
 @dataclass(kw_only=True)
@@ -110,10 +124,10 @@ class _Rows:
         self.features |= {feature.name: feature for feature in entry.features}
         self.label = entry.label or self.label
 
-    def kind(self) -> Kind:
-        """Raises InputFault for cells that cannot be read as the features' types."""
+    def kind(self, earlier: TypeEncodings | None) -> Kind:
+        """Raises InputFault for cells that cannot be read as the features' types, or as they were encoded earlier."""
         table = Table.concat(self.tables)
-        encoded = _encode(list(self.features.values()), table)
+        encoded = _encode(list(self.features.values()), table, earlier)
         row_bytes = sum(_row_bytes(encoding, column) for encoding, column in encoded) + _label_bytes(self.label, table)
         if self.id_column is not None:
             row_bytes += 8.0 + _mean_bytes(table.column(self.id_column))
@@ -169,10 +183,17 @@ def _relations(entry: EdgeFile, table: Table) -> Iterator[tuple[str, NDArray[np.
         yield f"{entry.relation}-{value}" if entry.relation else value, (text == value).fill_null(value=False).to_numpy()
 
 
-def _encode(features: Sequence[Feature], table: Table) -> list[tuple[Encoding, Column]]:
+def _encode(features: Sequence[Feature], table: Table, earlier: TypeEncodings | None) -> list[tuple[Encoding, Column]]:
     """How the features will be encoded that are not dropped, if the other rows are like these."""
     if not len(table):
         return []
+    if earlier is not None:
+        known = [(earlier.features[feature.name], table.column(feature.column)) for feature in features
+                 if feature.name in earlier.features]
+        for encoding, column in known:
+            rows = column.slice(0, 0 if isinstance(encoding, SentenceEncoding | WordVectorsEncoding) else TRIED)
+            transform(encoding, rows, np.zeros((len(rows), encoding.width), dtype=np.float32))
+        return known
     resolved = [(kind, column) for feature in features
                 for column in [table.column(feature.column)] if (kind := resolve(feature, column)) is not None]
     columns = [column for _, column in resolved]

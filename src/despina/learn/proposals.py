@@ -62,17 +62,20 @@ def choose_model_type(graph: Graph, asked: str | None) -> ModelType:
         InputFault: ``kge`` is asked for a task other than link prediction, or there is no such type.
     """
     task = graph.target.task
+    check_model_type(task, asked)
     if asked is None:
         return "kge" if task is Task.LINK_PREDICT and not any(part.width for part in graph.features.values()) else "heterogeneous"
-    if asked == "heterogeneous":
-        return "heterogeneous"
-    if asked != "kge":
+    return "kge" if asked == "kge" else "heterogeneous"
+
+
+def check_model_type(task: Task, asked: str | None) -> None:
+    """Raise InputFault if there is no such type of model, or it cannot do the task. None fits any."""
+    if asked not in {None, "heterogeneous", "kge"}:
         raise InputFault(Fault.INVALID_CONFIGURATION, f"modelType: '{asked}' is not known; it must be one of heterogeneous, kge",
                          value=asked)
-    if task is not Task.LINK_PREDICT:
+    if asked == "kge" and task is not Task.LINK_PREDICT:
         raise InputFault(Fault.CONTRADICTION, f"modelType 'kge' was asked for, and the task is {task}: knowledge-graph embeddings "
                          "predict links only; leave modelType out, or ask for 'heterogeneous'", value=asked)
-    return "kge"
 
 
 def default_configuration(graph: Graph, model_type: ModelType) -> Configuration:

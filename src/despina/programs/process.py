@@ -3,24 +3,27 @@
 import logging
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import msgspec
 
 from despina.core.errors import DespinaError
 from despina.core.job import ProcessWork
 from despina.core.location import Location
 from despina.graph.bulk_load import advice, derive, find_bulk_load
 from despina.graph.continuation import CONFIGURATION, Earlier
-from despina.graph.estimate import estimate, estimate_triples, refuse
+from despina.graph.estimate import Estimate, estimate, estimate_triples, refuse
 from despina.graph.export import Export, read_export
+from despina.graph.export_folder import locate
 from despina.graph.faults import Fault, InputFault
 from despina.graph.forms import read_form
 from despina.graph.graph import Graph
 from despina.graph.rdf_target import rdf_files
-from despina.graph.schema import ExportConfiguration
-from despina.learn.proposals import choose_model_type
+from despina.graph.schema import EdgeFile, ExportConfiguration, NodeFile
+from despina.learn.proposals import check_model_type, choose_model_type
 from despina.programs import report
 from despina.programs.context import Context
 from despina.programs.json_files import write_json
@@ -44,7 +47,9 @@ class _Input:
     content: bytes
     """Of the configuration file."""
     note: str = ""
-    """What the user should know of a configuration that was derived."""
+    """What the user should know of a configuration that the export does not have."""
+    triples: Estimate | None = None
+    """Of the RDF that the files were made of."""
 
 
 def run(work: ProcessWork, context: Context) -> dict[str, Any]:
@@ -54,8 +59,8 @@ def run(work: ProcessWork, context: Context) -> dict[str, Any]:
 
     Returns:
         How many ``nodes`` and ``edges`` the graph has and how many ``rows`` were read; ``train``, ``valid`` and ``test``: the nodes
-        or edges in each part; ``removed`` and ``added``: nodes that the graph of ``work.previous`` had alone, or has not;
-        ``warnings``; and the ``estimate`` that was made before the work.
+        or edges in each part; ``removed``: nodes that the graph of ``work.previous`` had and this one has not; ``added``: nodes
+        that no earlier graph had; ``warnings``; and the ``estimate`` that was made before the work.
 
     Raises:
         InputFault: the export cannot be used; the findings name file, line, column and value.
@@ -78,15 +83,19 @@ def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> d
     if work.previous is not None:
         earlier = Earlier.load(Path(context.store.get(Location.parse(work.previous))), GRAPH)
     given = _input(work, context, scratch, earlier)
+    configuration = given.configuration
     try:
-        expected = estimate(given.folder, given.configuration)
-        refuse(expected, given.folder, given.configuration, memory=available_memory(), disk=free_disk(context.folder),
+        check_model_type(configuration.target.task, work.model_type)
+        if earlier is not None:
+            configuration = earlier.check(configuration)
+        expected = estimate(given.folder, configuration, earlier=earlier.encodings if earlier else None, triples=given.triples)
+        refuse(expected, given.folder, configuration, memory=available_memory(), disk=free_disk(context.folder),
                earlier=earlier.encodings.classes if earlier else ())
     except InputFault as fault:
         raise _with_all_findings(fault, given, earlier) from fault
     context = context.estimated(expected.shortened())
     _put_report(work, context, report.Beginning(estimate=context.estimate))  # an output that cannot be written is found out now
-    export = read_export(given.folder, given.configuration, lambda step, of: context.report(step, of, "file"), earlier)
+    export = read_export(given.folder, configuration, lambda step, of: context.report(step, of, "file"), earlier)
     graph, rows = export.graph, sum(export.rows.values())
     log.info("%d rows read", rows)
     read = time.monotonic()
@@ -99,7 +108,8 @@ def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> d
         export, given.configuration, warnings=warnings, estimate=context.estimate,
         seconds={"read": round(read - begun, 3), "write": round(time.monotonic() - read, 3)}))
     context.store.put(out, Location.parse(work.output))
-    return {**_counts(graph, export), "rows": rows, "warnings": warnings, "estimate": context.estimate}
+    return {**_counts(graph, export), "removed": earlier.lost(graph) if earlier else 0, "rows": rows, "warnings": warnings,
+            "estimate": context.estimate}
 
 
 def _with_all_findings(fault: InputFault, given: _Input, earlier: Earlier | None) -> InputFault:
@@ -114,9 +124,8 @@ def _with_all_findings(fault: InputFault, given: _Input, earlier: Earlier | None
 
 
 def _counts(graph: Graph, export: Export) -> dict[str, int]:
-    removed = sum(map(len, graph.removed.values()))
     parts = graph.target.by_type.values()
-    return {"nodes": sum(graph.node_counts.values()) - removed, "removed": removed, "added": export.added,
+    return {"nodes": sum(graph.node_counts.values()) - sum(map(len, graph.removed.values())), "added": export.added,
             "edges": sum(len(csr.indices) for csr in graph.edges.values()) // 2,
             "train": sum(int(part.train.sum()) for part in parts), "valid": sum(int(part.valid.sum()) for part in parts),
             "test": sum(int(part.test.sum()) for part in parts)}
@@ -133,13 +142,44 @@ def _input(work: ProcessWork, context: Context, scratch: Path, earlier: Earlier 
     else:
         folder, file, note = _derive(folder, work, context, scratch)
         content = (folder / file).read_bytes()
-    triples = rdf_files(file, content)
-    if triples:  # converting them is work, too
-        refuse(estimate_triples(folder, triples), folder, None, memory=available_memory(), disk=free_disk(context.folder))
+    rdf, triples = rdf_files(file, content), None
+    if rdf:  # converting them is work, too
+        triples = estimate_triples(folder, rdf)
+        refuse(triples, folder, None, memory=available_memory(), disk=free_disk(context.folder))
     converted = scratch / "converted"
     converted.mkdir()
     folder, configuration = read_form(folder, file, converted, content=content)
-    return _Input(folder=folder, configuration=configuration, content=content, note=note)
+    given = _Input(folder=folder, configuration=configuration, content=content, note=note, triples=triples)
+    return _sorted_as_before(given, scratch / DERIVED) if earlier is not None and note else given
+
+
+def _sorted_as_before(given: _Input, into: Path) -> _Input:
+    """CSV files in the form of the bulk loader, sorted by type into files with the names that the earlier job's configuration has.
+
+    An export that has such files itself is left as it is, and so is one that would have none of them.
+    """
+    entries: list[NodeFile | EdgeFile] = [*given.configuration.nodes, *given.configuration.edges]
+    wanted = {entry.file_name for entry in entries}
+    if any(_is_there(given.folder, name) for name in wanted):
+        return given
+    nodes, edges = find_bulk_load(given.folder)
+    derive(nodes, edges, into)
+    made = {path.relative_to(into).as_posix() for path in into.rglob("*.csv")}
+    if not made & wanted:
+        return given
+    left_out = f", which leaves out {', '.join(sorted(made - wanted)[:10])}" if made - wanted else ""
+    return replace(given, folder=into, note=f"{given.note}, and the CSV files were sorted by type for it{left_out}",
+                   configuration=msgspec.structs.replace(  # a type without rows has no file, and is kept empty
+                       given.configuration, nodes=tuple(file for file in given.configuration.nodes if file.file_name in made),
+                       edges=tuple(file for file in given.configuration.edges if file.file_name in made)))
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        locate(folder, name)
+    except InputFault:
+        return False
+    return True
 
 
 def _derive(folder: Path, work: ProcessWork, context: Context, scratch: Path) -> tuple[Path, str, str]:

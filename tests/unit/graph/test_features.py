@@ -1,20 +1,24 @@
 """Encoders do what the documentation says, and an encoding that was stored encodes as it did before."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.unit.graph.people import NODES, column, feature, read, table, write
 
 from despina.core.errors import WorkFailed
 from despina.graph.encodings import Encodings
 from despina.graph.faults import Findings
-from despina.graph.features import Encoding, transform
+from despina.graph.features import Encoding, numerical, transform
 from despina.graph.features import fit as fit_all
 from despina.graph.features.category import MAX_CATEGORIES, CategoryEncoding
+from despina.graph.features.numerical import most_typical
 from despina.graph.features.options import Buckets, DatetimePart, Feature, FeatureType, Imputer, Norm
 from despina.graph.features.times import DatetimeEncoding
 from despina.graph.features.word_vectors import SETTING
@@ -95,6 +99,41 @@ def test_a_wide_window_touches_many_buckets() -> None:
 @pytest.mark.parametrize("tenth", range(10))
 def test_the_borders_of_buckets_are_exact(tenth: int) -> None:
     assert hot(encoded(BUCKETS, [f"0.{tenth}"], buckets=Buckets(low=0, high=1, count=10))) == [[tenth]]
+
+
+@pytest.mark.parametrize(("value", "expected"), [
+    ("-1e308", [0]), ("-1.7e308", [0]), ("-5e307", [1]), ("-1e307", [1]), ("0", [2]), ("9e307", [3]), ("1.7e308", [3])])
+def test_buckets_of_the_largest_numbers(value: str, expected: list[int]) -> None:
+    assert hot(encoded(BUCKETS, [value], buckets=Buckets(low=-1e308, high=1e308, count=4))) == [expected]
+    assert hot(encoded(BUCKETS, ["0"], buckets=Buckets(low=-1e308, high=1e308, count=10_000))) == [[5000]]
+
+
+@pytest.mark.parametrize("imputer", Imputer)
+def test_imputers_of_the_largest_numbers(imputer: Imputer) -> None:
+    for values in ([1.7e308] * 3, [1.7e308] * 4, [-1.7e308] * 2):
+        assert most_typical(np.array(values), imputer) == pytest.approx(values[0])
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40), st.integers(2, 16))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_the_median_of_any_numbers(values: list[float], bins: int) -> None:
+    in_order = sorted(values)
+    low, high = in_order[(len(values) - 1) // 2], in_order[len(values) // 2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numerical, "BINS", bins)
+        found = numerical.median(np.array(values))
+    assert found == float((Fraction(low) + Fraction(high)) / 2)
+
+
+def test_a_cell_of_blanks_is_a_missing_number(tmp_path: Path) -> None:
+    (tmp_path / "values.csv").write_text("p\n1\n \n3\n")
+    blank = Table.read(find_file(tmp_path, "values.csv", ","), ["p"]).column("p")
+    with pytest.raises(WorkFailed, match="line 3, column 'p': ' '; give the feature an 'imputer'"):
+        fit(feature(FeatureType.NUMERICAL), blank)
+    filled = fit(feature(FeatureType.NUMERICAL, imputer=Imputer.MEAN), blank)
+    out = np.zeros((3, 1), dtype=np.float32)
+    transform(filled, blank, out)
+    assert out.ravel().tolist() == [1, 2, 3]
 
 
 def test_a_missing_number_needs_an_imputer_in_buckets_too(tmp_path: Path) -> None:

@@ -133,6 +133,13 @@ def test_a_fault_of_the_work_is_the_failure_reason(tmp_path: Path, bucket: Path,
     assert "Traceback" not in run.process.stderr.decode()
 
 
+def test_a_type_of_model_that_cannot_do_the_task_is_told_before_the_work(tmp_path: Path, bucket: Path) -> None:
+    (bucket / "export" / EDGES).write_text("~from,~to,weight\na,b,heavy\n", encoding="utf-8")
+    run = Run(tmp_path, work(model_type="kge"))
+    assert run.outcome["failure_reason"].startswith("Contradiction: modelType 'kge' was asked for, and the task is node_class")
+    assert run.outcome["failure_reason"].endswith("(1 more finding in processing-report.json)"), "a small one is read for more"
+
+
 def test_files_without_a_configuration_get_one(tmp_path: Path, bucket: Path) -> None:
     shutil.rmtree(bucket / "export")
     (bucket / "export").mkdir()
@@ -180,6 +187,8 @@ def test_rdf_becomes_a_processed_graph(tmp_path: Path, bucket: Path) -> None:
     run = Run(tmp_path, work())
     assert run.result() == {"nodes": 20, "edges": 20, "rows": 40, "train": 16, "valid": 2, "test": 2, "removed": 0, "added": 20}
     assert b"20 nodes of 1 types, 20 edges, 0 literals, 20 labels" in run.process.stderr
+    estimate = run.outcome["result"]["estimate"]
+    assert (estimate["files"], estimate["inputBytes"]) == (1, (bucket / "export" / "s.nt").stat().st_size)
     assert sorted(path.name for path in run.folder.iterdir()) == ["result.json", "spec.json"], "nothing is left in the run's folder"
 
 

@@ -1,5 +1,7 @@
 """Numbers: scaled as they are, or sorted into buckets."""
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,8 +50,11 @@ class NumericalEncoding(Frozen, frozen=True, kw_only=True, tag="numerical"):
     def transform(self, column: Column, out: NDArray[np.float32]) -> None:
         """Write the scaled numbers into ``out``, ``[rows, width]``."""
         numbers = _numbers(column, self.separator)
+        missing = np.isnan(numbers).all(axis=1)
+        if missing.all():  # nothing in these rows tells how long the vectors are
+            numbers = np.full((len(column), self.width), np.nan)
         if numbers.shape[1] != self.width:
-            row = int(np.argmin(column.missing))
+            row = int(np.argmin(missing))
             raise column.error(row, Fault.INVALID_VECTOR, f" has {numbers.shape[1]} values; it must have {self.width}")
         numbers = _complete(numbers, self.fill, column)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -94,7 +99,9 @@ class BucketEncoding(Frozen, frozen=True, kw_only=True, tag="bucket_numerical"):
     def _bucket(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
         """The buckets are half-open: a number on the border of two is in the upper one."""
         low, high, count = self.buckets.low, self.buckets.high, self.buckets.count
-        position = (np.clip(numbers, low, high) - low) * count / (high - low)
+        # Of the largest numbers products would be infinite; a power of two rounds nothing.
+        scale = 2.0 ** -16 if max(abs(low), abs(high)) > 1e300 else 1.0
+        position = (np.clip(numbers, low, high) * scale - low * scale) * count / (high * scale - low * scale)
         return np.minimum(np.floor(position), count - 1).astype(np.int64)
 
 
@@ -104,7 +111,9 @@ def most_typical(values: NDArray[np.float64], imputer: Imputer) -> float:
         return 0.0
     match imputer:
         case Imputer.MEAN:
-            return float(values.mean())
+            with np.errstate(over="ignore"):
+                mean = values.mean()
+            return float(mean if np.isfinite(mean) else (values / len(values)).sum())
         case Imputer.MEDIAN:
             return median(values)
         case Imputer.MOST_FREQUENT:
@@ -118,8 +127,9 @@ def median(values: NDArray[np.float64]) -> float:
     A histogram tells in which of its bins the middle lies; only what is in these bins is sorted.
     """
     low, high = values.min(), values.max()
+    middle = (len(values) - 1) // 2, len(values) // 2
     if len(values) < BINS or not 1e-100 < high / 2 - low / 2 < 1e300:
-        return float(np.median(values))
+        return _between(*np.partition(values, middle)[list(middle)].tolist())
     scale = BINS / (high - low)
 
     def bins(start: int) -> NDArray[np.int64]:
@@ -127,12 +137,16 @@ def median(values: NDArray[np.float64]) -> float:
 
     starts = range(0, len(values), BINS)
     below = np.cumsum(sum(np.bincount(bins(start), minlength=BINS) for start in starts))
-    middle = (len(values) - 1) // 2, len(values) // 2
     first, last = np.searchsorted(below, middle, side="right")
     inside = np.concatenate([values[start:start + BINS][(bins(start) >= first) & (bins(start) <= last)] for start in starts])
     before = below[first - 1] if first else 0
     inside.sort()
-    return float((inside[middle[0] - before] + inside[middle[1] - before]) / 2)
+    return _between(float(inside[middle[0] - before]), float(inside[middle[1] - before]))
+
+
+def _between(low: float, high: float) -> float:
+    """The number in the middle of two, of which the sum may be too large."""
+    return (low + high) / 2 if isfinite(low + high) else low / 2 + high / 2
 
 
 def _numbers(column: Column, separator: str | None) -> NDArray[np.float64]:
@@ -153,9 +167,9 @@ def _fill(numbers: NDArray[np.float64], imputer: Imputer | None) -> tuple[float,
 
 def _complete(numbers: NDArray[np.float64], fill: tuple[float, ...] | None, column: Column) -> NDArray[np.float64]:
     """The numbers with missing ones replaced. Raises InputFault when one is missing and there is no replacement."""
+    missing = np.isnan(numbers)
     if fill is None:
-        column.refuse(column.missing, Fault.MISSING_VALUE,
+        column.refuse(np.asarray(missing.any(axis=1)), Fault.MISSING_VALUE,
                       "; give the feature an 'imputer' (mean, median or most-frequent) to replace missing values")
         return numbers
-    missing = column.missing
-    return np.where(np.isnan(numbers), fill, numbers) if missing.any() else numbers
+    return np.where(missing, fill, numbers) if missing.any() else numbers
