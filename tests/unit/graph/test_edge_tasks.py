@@ -3,70 +3,41 @@
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.graph.people import CONFIGURATION, read, write
+from tests.unit.graph.edges import (
+    CLASSES,
+    FILES,
+    KIND,
+    KNOWS,
+    LIKES,
+    LINKS,
+    NO_EDGE,
+    NUMBERS,
+    PEOPLE,
+    PLAIN,
+    RELATIONS,
+    WEIGHT,
+    Json,
+    assert_disjoint,
+    entry,
+    graph_of,
+    lines,
+    members,
+    parts,
+    sizes,
+    target_of,
+    values,
+)
+from tests.unit.graph.people import CONFIGURATION, write
 
 from despina.core.task import Task
 from despina.graph.faults import Fault, InputFault
-from despina.graph.graph import EdgeType, Graph, Labelled, Target
+from despina.graph.graph import EdgeType, Graph
 from despina.graph.schema import read_configuration
-
-Json = dict[str, Any]
-KNOWS, LIKES = EdgeType("person", "knows", "person"), EdgeType("person", "likes", "person")
-KIND, WEIGHT = {"label": ["kind", "classification"]}, {"label": ["weight", "regression"]}
-LINKS = {"label": ["", "link_prediction"]}
-FILES = {"train": "train.csv", "valid": "valid.csv", "test": "test.csv"}
-CLASSES, NUMBERS, PLAIN = "~from,~to,kind", "~from,~to,weight", "~from,~to"
-PEOPLE = "abcdef"
-
-
-def lines(header: str, *rows: str) -> str:
-    return "".join(f"{line}\n" for line in (header, *rows))
-
-
-def entry(label: Json | None, *, file: str = "knows.csv", relation: tuple[str, str] = ("", "knows"), **options: Any) -> Json:
-    """A file of edges between people, ``options`` of whose label are these."""
-    return {"file_name": file, "source": ["~from", "person"], "relation": list(relation), "dest": ["~to", "person"],
-            "labels": [] if label is None else [{**label, **options}]}
-
-
-def graph_of(folder: Path, edges: list[Json], files: dict[str, str]) -> Graph:
-    return read(write(folder, {"graph.nodes.0.labels": [], "graph.edges": edges}, files)).graph
-
-
-def target_of(folder: Path, edges: list[Json], files: dict[str, str]) -> Target:
-    return graph_of(folder, edges, files).target
-
-
-def parts(labelled: Labelled) -> list[list[int]]:
-    """The rows of the training, validation and test part."""
-    return [mask.nonzero()[0].tolist() for mask in (labelled.train, labelled.valid, labelled.test)]
-
-
-def members(labelled: Labelled) -> list[int]:
-    """The rows that are in any part."""
-    return sorted(row for part in parts(labelled) for row in part)
-
-
-def sizes(labelled: Labelled) -> list[int]:
-    return list(map(len, parts(labelled)))
-
-
-def values(labelled: Labelled) -> list[Any]:
-    """The labels by rows."""
-    assert labelled.labels is not None
-    return list(labelled.labels.tolist())
-
-
-def assert_disjoint(target: Target) -> None:
-    for labelled in target.by_type.values():
-        assert (labelled.train.astype(int) + labelled.valid + labelled.test).max(initial=0) <= 1
-
 
 # Classes
 
@@ -237,133 +208,6 @@ def test_edge_types_may_have_splits_of_their_own(tmp_path: Path) -> None:
     assert {kind: sizes(edges) for kind, edges in target.by_type.items()} == {KNOWS: [1, 1, 0], LIKES: [2, 0, 0]}
 
 
-# Split files
-
-
-def test_split_files_are_followed(tmp_path: Path) -> None:
-    files = {"knows.csv": lines(CLASSES, "a,b,x", "b,a,y", "c,a,x", "d,a,y", "e,a,"),
-             "train.csv": lines(PLAIN, "c,a", "b,a"), "valid.csv": lines("~to,~from", "b,a"), "test.csv": lines(PLAIN)}
-    edges = target_of(tmp_path, [entry(KIND, custom_split_filenames=FILES)], files).by_type[KNOWS]
-    assert parts(edges) == [[1, 2], [0], []]
-    assert values(edges) == [0, 1, 0, 1, -1], "what is not listed keeps its label"
-
-
-def test_a_listed_pair_means_all_edges_between_the_two_nodes(tmp_path: Path) -> None:
-    rows = ["a,b,x", "b,a,y", "a,b,y", "c,a,x", "a,b,x", "b,a,x"]
-    files = {"knows.csv": lines(CLASSES, *rows), "train.csv": lines(PLAIN, "a,b"), "valid.csv": lines(PLAIN, "b,a", "b,a"),
-             "test.csv": lines(PLAIN, "c,a")}
-    edges = target_of(tmp_path, [entry(KIND, custom_split_filenames=FILES)], files).by_type[KNOWS]
-    assert parts(edges) == [[0, 2, 4], [1, 5], [3]]
-    assert values(edges) == [0, 1, 1, 0, 0, 0]
-
-
-def test_labels_in_split_files_override_those_of_the_edges(tmp_path: Path) -> None:
-    files = {"knows.csv": lines(CLASSES, "a,b,v", "b,a,y", "a,b,x", "c,a,", "d,a,y"),
-             "train.csv": lines(f"kind,{PLAIN}", "w,a,b", "y,c,a"), "valid.csv": lines(PLAIN, "b,a"),
-             "test.csv": lines(CLASSES, "d,a,x")}
-    target = target_of(tmp_path, [entry(KIND, custom_split_filenames=FILES)], files)
-    assert target.classes == ("w", "x", "y"), "v is overridden everywhere"
-    assert values(target.by_type[KNOWS]) == [0, 2, 0, 2, 1]
-    assert parts(target.by_type[KNOWS]) == [[0, 2, 3], [1], [4]]
-
-
-@pytest.mark.parametrize(("label", "header", "values_of", "expected"), [
-    (KIND, CLASSES, "xyz", [0, 1, 2]), ({**KIND, "separator": ";"}, CLASSES, "xyz", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
-    (WEIGHT, NUMBERS, "123", [1, 2, 3])], ids=["classes", "several", "numbers"])
-def test_an_empty_cell_of_a_split_file_leaves_the_label_as_it_is(tmp_path: Path, label: Json, header: str, values_of: str,
-                                                                 expected: list[Any]) -> None:
-    first, second, third = values_of
-    files = {"knows.csv": lines(header, f"a,b,{first}", f"b,a,{first}", f"c,a,{third}"),
-             "train.csv": lines(header, "a,b,", f"b,a,{second}"), "valid.csv": lines(header, "c,a,"), "test.csv": lines(PLAIN)}
-    edges = target_of(tmp_path, [entry(label, custom_split_filenames=FILES)], files).by_type[KNOWS]
-    assert values(edges) == expected
-    assert parts(edges) == [[0, 1], [2], []]
-
-
-@pytest.mark.parametrize(("label", "cells"), [(KIND, "xy"), ({**KIND, "separator": ";"}, "xy"), (WEIGHT, "12")],
-                         ids=["classes", "several", "numbers"])
-def test_a_listed_pair_means_those_of_its_edges_that_have_a_label(tmp_path: Path, label: Json, cells: str) -> None:
-    column, (first, second) = label["label"][0], cells
-    rows = [f"a,b,{first}", "a,b,", f"a,b,{second}", f"b,a,{first}", "b,a,"]
-    files = {"knows.csv": lines(f"{PLAIN},{column}", *rows), "train.csv": lines(PLAIN, "a,b", "a,b"),
-             "valid.csv": lines(PLAIN, "b,a"), "test.csv": lines(PLAIN)}
-    edges = target_of(tmp_path, [entry(label, custom_split_filenames=FILES)], files).by_type[KNOWS]
-    assert parts(edges) == [[0, 2], [3], []]
-
-
-def test_several_labels_in_split_files_override_too(tmp_path: Path) -> None:
-    files = {"knows.csv": lines(CLASSES, "a,b,x;y", "b,a,y"), "train.csv": lines(CLASSES, "a,b,z"),
-             "valid.csv": lines(CLASSES, "b,a,z;x")}
-    split = {"train": "train.csv", "valid": "valid.csv"}
-    target = target_of(tmp_path, [entry(KIND, separator=";", custom_split_filenames=split)], files)
-    assert target.classes == ("x", "z")
-    assert values(target.by_type[KNOWS]) == [[0, 1], [1, 1]]
-
-
-def test_numbers_in_split_files_override_those_of_the_edges(tmp_path: Path) -> None:
-    files = {"knows.csv": lines(NUMBERS, "a,b,1", "b,a,2", "a,b,3", "c,a,", "d,a,5"),
-             "train.csv": lines(NUMBERS, "a,b,0.5", "c,a,-7"), "valid.csv": lines(PLAIN, "b,a"), "test.csv": lines(PLAIN)}
-    edges = target_of(tmp_path, [entry(WEIGHT, custom_split_filenames=FILES)], files).by_type[KNOWS]
-    assert values(edges) == [0.5, 2, 0.5, -7, 5]
-    assert parts(edges) == [[0, 2, 3], [1], []]
-
-
-def test_one_file_can_divide_the_edges_of_several_relations(tmp_path: Path) -> None:
-    names = {"train": "train.csv", "valid": "valid.csv"}
-    edges = [entry(KIND, custom_split_filenames=names),
-             entry(KIND, file="likes.csv", relation=("", "likes"), custom_split_filenames=names)]
-    files = {"knows.csv": lines(CLASSES, "a,b,x", "b,a,y", "c,a,x"), "likes.csv": lines(CLASSES, "a,b,y", "b,a,x", "d,a,y"),
-             "train.csv": lines("~from,~to,~label,kind", "a,b,knows,z", "b,a,likes,x", "d,a,likes,w"),
-             "valid.csv": lines("~label,~from,~to", "knows,b,a", "likes,a,b")}
-    target = target_of(tmp_path, edges, files)
-    assert target.classes == ("w", "x", "y", "z")
-    assert {kind: (values(edges), parts(edges)) for kind, edges in target.by_type.items()} == {
-        KNOWS: ([3, 2, 1], [[0], [1], []]), LIKES: ([2, 1, 0], [[1, 2], [0], []])}
-
-
-def test_relations_from_a_column_are_divided_by_their_full_names(tmp_path: Path) -> None:
-    edges = [entry(LINKS, relation=("how", "knows"), custom_split_filenames=FILES)]
-    files = {"knows.csv": lines(f"{PLAIN},how", "a,b,work", "a,b,school", "b,a,work", "c,a,school"),
-             "train.csv": lines(f"{PLAIN},~label", "a,b,knows-work", "c,a,knows-school"),
-             "valid.csv": lines(f"{PLAIN},~label", "a,b,knows-school"), "test.csv": lines(f"{PLAIN},~label", "b,a,knows-work")}
-    target = target_of(tmp_path, edges, files)
-    assert {kind.relation: parts(edges) for kind, edges in target.by_type.items() if isinstance(kind, EdgeType)} == {
-        "knows-work": [[0], [], [1]], "knows-school": [[1], [0], []]}
-
-
-@pytest.mark.parametrize("label", [KIND, WEIGHT, LINKS], ids=["classes", "numbers", "links"])
-def test_a_relation_may_have_split_files_of_a_header_only(tmp_path: Path, label: Json) -> None:
-    nothing = {"train": "nothing.csv", "valid": "nothing.csv"}
-    edges = [entry(label, custom_split_filenames=nothing),
-             entry(label, file="likes.csv", relation=("", "likes"), custom_split_filenames=FILES)]
-    files = {"knows.csv": lines("~from,~to,kind,weight", "a,b,x,1", "b,a,y,2"),
-             "likes.csv": lines("~from,~to,kind,weight", "a,b,y,3", "b,a,x,4"),
-             "nothing.csv": lines(PLAIN), "train.csv": lines(PLAIN, "b,a"), "valid.csv": lines(PLAIN, "a,b"),
-             "test.csv": lines(PLAIN)}
-    target = target_of(tmp_path, edges, files)
-    assert {kind: parts(edges) for kind, edges in target.by_type.items()} == {KNOWS: [[], [], []], LIKES: [[1], [0], []]}
-    if label is KIND:
-        assert {kind: values(edges) for kind, edges in target.by_type.items()} == {KNOWS: [0, 1], LIKES: [1, 0]}
-
-
-def test_one_type_by_files_and_another_at_random(tmp_path: Path) -> None:
-    edges = [entry(LINKS, split_rate=[0.5, 0, 0.5]),
-             entry(LINKS, file="likes.csv", relation=("", "likes"), custom_split_filenames=FILES)]
-    files = {"knows.csv": lines(PLAIN, "a,b", "b,a"), "likes.csv": lines(PLAIN, "a,b", "b,a", "c,a"),
-             "train.csv": lines(PLAIN, "c,a"), "valid.csv": lines(PLAIN, "a,b"), "test.csv": lines(PLAIN)}
-    target = target_of(tmp_path, edges, files)
-    assert sizes(target.by_type[KNOWS]) == [1, 0, 1]
-    assert parts(target.by_type[LIKES]) == [[2], [0], []]
-
-
-def test_the_ends_of_listed_edges_may_be_of_different_types(tmp_path: Path) -> None:
-    edges = [{"file_name": "clubs.csv", "source": ["~from", "person"], "relation": ["", "joined"], "dest": ["~to", "club"],
-              "labels": [{**LINKS, "custom_split_filenames": FILES}]}]
-    files = {"clubs.csv": lines(PLAIN, "a,b", "b,chess", "b,a"), "train.csv": lines(PLAIN, "b,a"),
-             "valid.csv": lines(PLAIN, "a,b"), "test.csv": lines(PLAIN, "b,chess")}
-    assert parts(target_of(tmp_path, edges, files).by_type[EdgeType("person", "joined", "club")]) == [[2], [0], [1]]
-
-
 # What holds of every split
 
 
@@ -432,8 +276,6 @@ def test_a_target_of_edges_comes_back_from_its_files(tmp_path: Path, label: Json
 
 GOOD = {"knows.csv": lines("~from,~to,kind,weight", "a,b,x,1", "b,a,y,2", "c,a,x,3", "d,a,,", "a,b,y,4"),
         "train.csv": lines(PLAIN, "a,b"), "valid.csv": lines(PLAIN, "b,a"), "test.csv": lines(PLAIN, "c,a")}
-NO_EDGE = "no edge of type (person)-knows-(person) goes from there to the node in the column '~to'"
-RELATIONS = "; it must be the relation of edges that the file divides: "
 
 
 @pytest.mark.parametrize(("label", "files", "fault", "line", "text"), [
@@ -502,52 +344,6 @@ def test_faults_of_several_split_files_and_relations_are_told_together(tmp_path:
         ("train.csv", 3, "~from", "z"), ("train.csv", 5, "~from", "y"), ("more.csv", 3, "~to", "y")]
 
 
-def two_relations(folder: Path, *rows: str, others: Json | None = None, **ends: str) -> list[tuple[int | None, str | None, str]]:
-    """The place and text of what is wrong with these rows of a training file that divides the edges of two relations."""
-    names = {"train": "train.csv", "valid": "valid.csv"}
-    edges = [entry(KIND, custom_split_filenames=names),
-             entry(KIND, file="likes.csv", relation=("", "likes"), **others or {"custom_split_filenames": names})]
-    edges[1] |= {end: ["~from" if end == "source" else "~to", node_type] for end, node_type in ends.items()}
-    files = {"knows.csv": lines(CLASSES, "a,b,x", "b,a,y"), "likes.csv": lines(CLASSES, "a,b,y", "b,a,x"),
-             "train.csv": lines("~from,~to,~label", "a,b,knows", *rows), "valid.csv": lines("~label,~from,~to", "knows,b,a")}
-    with pytest.raises(InputFault) as caught:
-        target_of(folder, edges, files)
-    assert {(finding.name, finding.file) for finding in caught.value.findings} == {(Fault.INVALID_SPLIT, "train.csv")}
-    return [(finding.line, finding.column, finding.text.split(f"'{finding.column}': ", 1)[1]) for finding in caught.value.findings]
-
-
-def test_every_row_of_a_file_that_relations_share_must_name_an_edge_of_one(tmp_path: Path) -> None:
-    rows = ["a,b,likes", "a,b,hates", "b,nobody,likes", "c,a,knows", "a,b,", ",a,likes", "nobody,a,knows"]
-    assert two_relations(tmp_path, *rows) == [
-        (9, "~from", "'nobody' is the id of no node of type 'person'"),
-        (8, "~from", "the cell is empty; it must be the id of a node of type 'person'"),
-        (4, "~label", f"'hates'{RELATIONS}knows, likes"), (7, "~label", f"the cell is empty{RELATIONS}knows, likes")]
-    assert two_relations(tmp_path, "a,b,likes", "c,a,knows", "b,nobody,likes") == [
-        (4, "~from", f"'c': {NO_EDGE}"), (5, "~to", "'nobody' is the id of no node of type 'person'")]
-
-
-def test_a_file_divides_no_relation_that_is_divided_otherwise(tmp_path: Path) -> None:
-    assert two_relations(tmp_path, "a,b,likes", others={"split_rate": [1, 0, 0]}) == [(3, "~label", f"'likes'{RELATIONS}knows")]
-
-
-def test_a_row_may_name_an_edge_of_any_type_that_has_its_relation(tmp_path: Path) -> None:
-    names = {"train": "train.csv", "valid": "valid.csv"}
-    edges = [entry(LINKS, custom_split_filenames=names), entry(LINKS, file="clubs.csv", custom_split_filenames=names)]
-    edges[1]["dest"] = ["~to", "club"]
-    files = {"knows.csv": lines(PLAIN, "a,b", "b,a"), "clubs.csv": lines(PLAIN, "a,chess", "b,chess"),
-             "train.csv": lines("~from,~to,~label", "a,b,knows", "a,chess,knows"),
-             "valid.csv": lines("~from,~to,~label", "b,chess,knows", "b,a,knows")}
-    target = target_of(tmp_path, edges, files)
-    assert [parts(edges) for edges in target.by_type.values()] == [[[0], [1], []], [[0], [1], []]]
-    files["train.csv"] += "a,draughts,knows\nc,b,knows\n"
-    with pytest.raises(InputFault, match=r"line 4, column '~to': 'draughts' is the id of no node of type 'club' or 'person'$"):
-        target_of(tmp_path, edges, files)
-    files["train.csv"] = files["train.csv"].replace("a,draughts,knows\n", "")
-    with pytest.raises(InputFault, match=r"line 4, column '~from': 'c': no edge of type \(person\)-knows-\(person\) or "
-                                         r"\(person\)-knows-\(club\) goes from there"):
-        target_of(tmp_path, edges, files)
-
-
 def test_an_empty_training_part_beside_a_type_without_labels(tmp_path: Path) -> None:
     edges = [entry(KIND), entry(KIND, file="likes.csv", relation=("", "likes"), custom_split_filenames={
         "train": "train.csv", "valid": "valid.csv"})]
@@ -567,7 +363,8 @@ def test_files_agree_on_a_type_that_one_has_by_its_name_and_another_in_a_column(
     edges = [entry(KIND, relation=("how", "")), entry(KIND if "features" not in second else None, file="more.csv")]
     for file, options in zip(edges, (first, second), strict=True):
         file |= {"features": options.get("features", [])}
-        file["labels"] = [label | {name: value for name, value in options.items() if name != "features"} for label in file["labels"]]
+        others = {name: value for name, value in options.items() if name != "features"}
+        file["labels"] = [label | others for label in file["labels"]]
     files = {"knows.csv": lines("~from,~to,kind,weight,how", "a,b,x,1,knows", "b,a,y,2,likes"),
              "more.csv": lines("~from,~to,kind,weight", "c,a,y,3", "c,b,x,4")}
     with pytest.raises(InputFault, match=re.escape(text)) as caught:

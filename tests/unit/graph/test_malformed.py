@@ -421,7 +421,7 @@ CORPUS: dict[str, Broken] = {
     "split of an unknown relation": Broken(
         changes=listed("", "link_prediction"), files=parts(train="~from,~to,~label\na,b,know\n"), says=(
             "train.csv, line 2, column '~label': 'know'; it must be the relation of edges that the file divides: knows",)),
-    "split of no node": Broken(changes=SPLIT, files={"train.csv": '~id,group\na,x\n,y\n'}, says=(
+    "split of no node": Broken(changes=SPLIT, files={"train.csv": "~id,group\na,x\n,y\n"}, says=(
         "train.csv, line 3, column '~id': the cell is empty; it must be the ~id of a node of type 'person'",)),
     "no such split file": Broken(
         changes={LABEL: {"label": ["group", "classification"], "custom_split_filenames": {

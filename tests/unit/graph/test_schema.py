@@ -171,8 +171,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no label and no edges": ({"graph.nodes.0.labels": None, "graph.edges": None},
                               "no entry has 'labels', which asks for link prediction, and there are no 'edges' to predict"),
     "link of a node": ({f"{LABEL}.label": ["", "link_prediction"]},
-                       ", graph.nodes[0].labels[0].label: 'link_prediction' is asked for under 'edges'; what can be predicted of "
-                       "nodes is classification, regression"),
+                       "label: 'link_prediction' is asked for under 'edges'; what can be predicted of nodes is classif"),
     "several numbers": ({f"{LABEL}.label": ["size", "regression"], f"{LABEL}.separator": ";"},
                         "only a classification can have several"),
     "no column": ({f"{LABEL}.label": ["", "classification"]}, "the column is missing; only link prediction has none"),
