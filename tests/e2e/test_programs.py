@@ -75,6 +75,6 @@ def test_the_results_agree_with_each_other_and_with_the_export(bucket: Path) -> 
     parts = {part: len(rows(f"{part}.csv")) for part in ("train", "valid", "test")}
     counts = {"nodes": 3504, "edges": 50637, "rows": 3504 + 50637} | parts
     assert {name: results["process"][name] for name in counts} == counts
-    assert results["transform"]["nodes"] == 3504
+    assert results["transform"]["predicted"] == 3504
     assert results["transform"]["valid"] == pytest.approx(results["train"]["objective"])
     assert np.load(bucket / "output" / "embeddings" / "entity.npy", allow_pickle=False).shape[0] == 3504

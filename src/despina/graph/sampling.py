@@ -4,6 +4,7 @@ Hamilton et al., "Inductive Representation Learning on Large Graphs", 2017, with
 work grows with what is sampled, never with the degrees.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,15 +51,21 @@ class NeighbourSampler:
         self._random = np.random.default_rng(seed)
         self._positions = {node_type: np.full(count, -1, dtype=np.int32) for node_type, count in graph.node_counts.items()}
 
-    def sample(self, node_type: str, seeds: NodeIndices) -> Neighbourhood:
-        """The neighbourhood of different nodes of one type."""
-        nodes = {node_type: seeds.astype(np.int64)}
-        self._positions[node_type][seeds] = np.arange(len(seeds), dtype=np.int32)
+    def sample(self, seeds: Mapping[str, NodeIndices],
+               without: Mapping[EdgeType, NDArray[np.int64]] | None = None) -> Neighbourhood:
+        """The neighbourhood of some nodes, different ones of each type; those with the ids ``without`` are not walked."""
+        nodes = {node_type: indices.astype(np.int64) for node_type, indices in seeds.items()}
+        for node_type, indices in nodes.items():
+            self._positions[node_type][indices] = np.arange(len(indices), dtype=np.int32)
         layers: list[SampledLayer] = []
         for fanout in reversed(self._fanouts):
             destinations = {name: len(indices) for name, indices in nodes.items()}
             sampled = {edge_type: choose_edges(csr, nodes[edge_type.destination], fanout, self._random)
                        for edge_type, csr in self._edges.items() if edge_type.destination in destinations}
+            for edge_type, ids in (without or {}).items():
+                for direction in (edge_type, edge_type.reverse):
+                    if direction in sampled:
+                        sampled[direction] = sampled[direction].only(~np.isin(sampled[direction].edge_ids, ids))
             sampled = {edge_type: csr for edge_type, csr in sampled.items() if len(csr.indices)}
             for edge_type, csr in sampled.items():
                 self._add(nodes, edge_type.source, csr.indices)

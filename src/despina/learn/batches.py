@@ -1,8 +1,10 @@
 """What a model computes on: the whole graph, or the sampled neighbourhood of a few nodes, in one form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from despina.graph.graph import REVERSE, Csr, EdgeType, Features, Graph
@@ -52,11 +54,38 @@ def _or_none(features: Features | None) -> Features | None:
     return features if features and FeatureShape.of(features).width else None
 
 
+def predicted_from(graph: Graph) -> set[str]:
+    """The node types that predictions are made from: the target type, or both ends of the target edge types."""
+    return {node_type for kind in graph.target.by_type
+            for node_type in ((kind.source, kind.destination) if isinstance(kind, EdgeType) else (kind,))}
+
+
+def predicted_edges(graph: Graph) -> list[EdgeType]:
+    """The edge types that are predicted."""
+    return [kind for kind in graph.target.by_type if isinstance(kind, EdgeType)]
+
+
+def training_graph(graph: Graph) -> Graph:
+    """The graph without the edges that are not in the training part."""
+    return without(graph, {kind: np.flatnonzero(~graph.target.by_type[kind].train) for kind in predicted_edges(graph)})
+
+
+def without(graph: Graph, rows: dict[EdgeType, NDArray[np.int64]]) -> Graph:
+    """The graph without some edges, by edge id, in both directions."""
+    edges: dict[EdgeType, Csr] = dict(graph.edges)
+    for edge_type, gone in rows.items():
+        kept = np.ones(len(graph.target.by_type[edge_type].train), dtype=np.bool_)
+        kept[gone] = False
+        for direction in (edge_type, edge_type.reverse):
+            edges[direction] = graph.edges[direction].only(kept[graph.edges[direction].edge_ids])
+    return replace(graph, edges=edges)
+
+
 def whole_graph(graph: Graph, *, layers: int, edge_features: bool) -> Batch:
-    """Everything that ``layers`` layers need to compute all nodes of the target type."""
+    """Everything that ``layers`` layers need to compute all nodes that predictions are made from."""
     adjacencies: dict[EdgeType, Adjacency] = {}
     attributes: dict[EdgeType, FeatureRows] = {}
-    needed = {graph.target.node_type}
+    needed = predicted_from(graph)
     blocks: list[Block] = []
     for _ in range(layers):
         used = [edge_type for edge_type, csr in graph.edges.items() if edge_type.destination in needed and len(csr.indices)]

@@ -8,10 +8,9 @@ from safetensors.torch import load_file, save_file
 
 from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
-from despina.core.task import Task
 from despina.learn.configuration import Evaluation
-from despina.learn.hyperparameters import read_parameters
-from despina.learn.models import GraphShape, NodeClassifier
+from despina.learn.hyperparameters import RGCN, Hyperparameters, parameters_of, read_parameters
+from despina.learn.models import GraphShape, Model
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
@@ -20,9 +19,8 @@ DESCRIPTION = "model.json"
 class Description(Frozen, frozen=True, kw_only=True):
     """``model.json``."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     model: Literal["rgcn"] = "rgcn"
-    task: Task = Task.NODE_CLASS
     hyperparameters: dict[str, Any]
     """By wire name."""
     evaluation: Evaluation
@@ -32,14 +30,21 @@ class Description(Frozen, frozen=True, kw_only=True):
     """The metric of ``evaluation`` on the validation nodes."""
     shape: GraphShape
 
+    @property
+    def given(self) -> Hyperparameters:
+        """The hyperparameters that the model was built with."""
+        kind = parameters_of(RGCN, self.shape.task)
+        assert issubclass(kind, Hyperparameters)  # noqa: S101 - of an R-GCN they are
+        return read_parameters(self.hyperparameters, kind)
 
-def save(folder: Path, model: NodeClassifier, description: Description) -> None:
+
+def save(folder: Path, model: Model, description: Description) -> None:
     """Write a model into an existing folder."""
     save_file({name: weights.contiguous() for name, weights in model.state_dict().items()}, folder / WEIGHTS)
     (folder / DESCRIPTION).write_bytes(msgspec.json.format(msgspec.json.encode(description), indent=1))
 
 
-def load(folder: Path) -> tuple[NodeClassifier, Description]:
+def load(folder: Path) -> tuple[Model, Description]:
     """Read a model, ready to predict.
 
     Raises:
@@ -52,6 +57,6 @@ def load(folder: Path) -> tuple[NodeClassifier, Description]:
         description = msgspec.json.decode((folder / DESCRIPTION).read_bytes(), type=Description)
     except msgspec.DecodeError as error:
         raise WorkFailed(f"{DESCRIPTION}: not of a form that this version of Despina knows: {error}") from error
-    model = NodeClassifier(description.shape, read_parameters(description.hyperparameters))
+    model = Model(description.shape, description.given)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval(), description

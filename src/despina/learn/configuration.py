@@ -145,11 +145,10 @@ def check_offered(task: Task, model: str = RGCN, *, place: str = "") -> None:
         model: the word of the file.
         place: where it says so; the message begins with it.
     """
-    if task is Task.NODE_CLASS and model == RGCN:
+    if model == RGCN:
         return
-    asked = f"for the task {task}" if model == RGCN else f"the model {model} for the task {task}"
-    raise InputFault(Fault.NOT_OFFERED, f"{place}training {asked} is not offered yet by this version of Despina, while node "
-                                        f"classification ({Task.NODE_CLASS}) with {RGCN} is")
+    raise InputFault(Fault.NOT_OFFERED, f"{place}training the model {model} for the task {task} is not offered yet by this version "
+                                        f"of Despina, while {RGCN} is for all tasks")
 
 
 def check_target(configuration: Configuration, target: Target) -> None:

@@ -1,7 +1,7 @@
-"""How good predictions are. NumPy only; every metric is between 0 and 1, and higher is better.
+"""How good predictions are. NumPy only.
 
-Macro averages are over the classes that occur among the labels or the predictions (F1, precision, recall) or that have both
-outcomes (ROC-AUC). A quotient without a denominator counts as 0.
+The metrics of classes are between 0 and 1, and higher is better. Macro averages are over the classes that occur among the labels or
+the predictions (F1, precision, recall) or that have both outcomes (ROC-AUC). A quotient without a denominator counts as 0.
 """
 
 from typing import Any
@@ -11,21 +11,26 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
 Labels = NDArray[Any]
-"""Class ids int64 ``[n]``, or 0/1 ``[n, classes]`` when a node may have several labels."""
+"""Class ids int64 ``[n]``; 0/1 ``[n, classes]`` when there may be several labels; or numbers float32 ``[n]``."""
+ERRORS = ("mse", "rmse", "mae", "r2")
+"""The metrics of numbers: mean squared error, its root, mean absolute error, and the share of the variance that is explained."""
 
 
 def measure(metric: str, scores: Scores, labels: Labels, *, topk: int = 1) -> float:
-    """One metric of the probabilities ``[n, classes]``.
+    """One metric of the probabilities ``[n, classes]``, or of numbers ``[n, 1]``.
 
     Args:
-        metric: ``acc``, ``acc_topk``, ``F1``, ``precision``, ``recall`` (macro) or ``roc_auc`` (one against the rest, macro).
-        scores: Probabilities; with several labels a class is predicted from 0.5 on.
+        metric: One of ``ERRORS``, or ``acc``, ``acc_topk``, ``F1``, ``precision``, ``recall`` (macro) or ``roc_auc`` (one against
+            the rest, macro).
+        scores: Probabilities, of which with several labels those from 0.5 on predict their class; or numbers.
         labels: The truth.
         topk: For ``acc_topk``: how many of the best classes may hold the label.
 
     Returns:
         The metric; 0 when it is undefined for these labels, as ROC-AUC is when no class has both outcomes.
     """
+    if metric in ERRORS:
+        return errors(scores[:, 0], labels)[metric]
     if metric == "acc":
         return float((scores.argmax(axis=1) == labels).mean()) if len(labels) else 0.0
     if metric == "acc_topk":
@@ -41,12 +46,24 @@ def measure(metric: str, scores: Scores, labels: Labels, *, topk: int = 1) -> fl
 
 def report(scores: Scores, labels: Labels, classes: tuple[str, ...], *, topk: int = 1) -> dict[str, Any]:
     """All metrics that apply, and precision, recall, F1 and number of labels of each class: the content of the metrics files."""
+    if not classes:
+        return {**errors(scores[:, 0], labels), "count": len(labels)}
     single = labels.ndim == 1
     names = [*(["acc"] if single else []), *(["acc_topk"] if single and topk > 1 else []), "F1", "precision", "recall", "roc_auc"]
     support = indicators(labels, len(classes)).sum(axis=0)
     rows = {name: {"precision": float(p), "recall": float(r), "F1": float(f), "support": int(n)}
             for name, (p, r, f), n in zip(classes, per_class(scores, labels), support, strict=True)}
-    return {**{name: measure(name, scores, labels, topk=topk) for name in names}, "nodes": len(labels), "classes": rows}
+    return {**{name: measure(name, scores, labels, topk=topk) for name in names}, "count": len(labels), "classes": rows}
+
+
+def errors(numbers: Scores, labels: Labels) -> dict[str, float]:
+    """The metrics of ``ERRORS``; all 0 without any labels, and R² is 0 when they do not vary."""
+    if not len(labels):
+        return dict.fromkeys(ERRORS, 0.0)
+    differences = numbers.astype(np.float64) - labels
+    squares, variance = float((differences ** 2).mean()), float(labels.astype(np.float64).var())
+    return {"mse": squares, "rmse": squares ** 0.5, "mae": float(np.abs(differences).mean()),
+            "r2": 1 - squares / variance if variance else 0.0}
 
 
 def accuracy_at(scores: Scores, labels: Labels, k: int) -> float:

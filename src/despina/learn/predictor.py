@@ -1,39 +1,79 @@
-"""Applying a model: embeddings and probabilities of all nodes of the target type."""
+"""Applying a model: embeddings of nodes, and what is predicted of nodes or edges."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from despina.graph.graph import Graph
-from despina.learn.batches import Batch, whole_graph
+from despina.graph.graph import EdgeType, Graph, Target
+from despina.learn.batches import Batch, predicted_edges, training_graph, whole_graph
+from despina.learn.decoders import LinkDecoder
 from despina.learn.hyperparameters import Hyperparameters
-from despina.learn.models import NodeClassifier
+from despina.learn.labels import Members
+from despina.learn.models import Model
+from despina.learn.questions import Question, Questioner
+
+ROWS = 1 << 17
+"""Members that are predicted at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """Rows are node indices of the target type."""
+    """What a model says of a graph."""
 
-    embeddings: NDArray[np.float32]
-    """``[n, num-hidden]``"""
-    probabilities: NDArray[np.float32]
-    """``[n, classes]``: sums of 1, or one probability for each class by itself when a node may have several labels."""
-
-
-def predict_graph(model: NodeClassifier, graph: Graph, hyperparameters: Hyperparameters) -> Predictions:
-    """Apply the model to a whole graph, with all neighbours. ``hyperparameters`` are those of the model."""
-    everything = whole_graph(graph, layers=hyperparameters.num_layer, edge_features=hyperparameters.use_edge_features)
-    return predict(model, everything, multilabel=graph.target.multilabel)
+    embeddings: dict[str, NDArray[np.float32]]
+    """Of the node types that predictions are made from: ``[nodes, num-hidden]`` by node index."""
+    values: dict[str | EdgeType, NDArray[np.float32]]
+    """Of the node type, or of each edge type, that is predicted: probabilities ``[n, classes]`` (sums of 1, or one for each class
+    by itself when there may be several labels) or numbers ``[n, 1]``, by node index or by row of the edges. Empty for links.
+    """
+    relations: dict[EdgeType, NDArray[np.float32]]
+    """Of links: the vector ``[num-hidden]`` of each edge type that is predicted."""
 
 
-def predict(model: NodeClassifier, batch: Batch, *, multilabel: bool) -> Predictions:
-    """Apply the model without dropout. Its mode (training or not) is as before afterwards."""
+def predict_graph(model: Model, graph: Graph, hyperparameters: Hyperparameters) -> Predictions:
+    """Apply the model to a whole graph, with all neighbours. ``hyperparameters`` are those of the model.
+
+    Where links are predicted, those outside the training part carry no messages: they are to be found, not known.
+    """
+    links = isinstance(model.decoder, LinkDecoder)
+    seen = training_graph(graph) if links else graph
+    batch = whole_graph(seen, layers=hyperparameters.num_layer, edge_features=hyperparameters.use_edge_features)
+    embeddings = embed(model, batch)
+    values: dict[str | EdgeType, NDArray[np.float32]] = {}
+    if not links:
+        members = Members.of(graph)
+        questioner = Questioner(graph, members)
+        stretches = [np.arange(start, min(start + ROWS, members.count)) for start in range(0, members.count, ROWS)]
+        together = np.concatenate([values_of(model, embeddings, questioner.of_all_nodes(some), graph.target) for some in stretches])
+        values = {kind: together[members.starts[i]:members.starts[i + 1]] for i, kind in enumerate(members.kinds)}
+    relations = ({edge_type: model.decoder.relation(edge_type).detach().numpy() for edge_type in predicted_edges(graph)}
+                 if isinstance(model.decoder, LinkDecoder) else {})
+    return Predictions(embeddings={node_type: vectors.numpy() for node_type, vectors in embeddings.items()}, values=values,
+                       relations=relations)
+
+
+def embed(model: Model, batch: Batch) -> dict[str, Tensor]:
+    """The embeddings of the nodes that the batch computes, without dropout."""
     training = model.training
     model.eval()
     with torch.no_grad():
-        embeddings, scores = model(batch)
-        probabilities = torch.sigmoid(scores) if multilabel else torch.softmax(scores, dim=1)
+        embeddings: dict[str, Tensor] = model.encoder(batch)
     model.train(training)
-    return Predictions(embeddings=embeddings.numpy(), probabilities=probabilities.numpy())
+    return embeddings
+
+
+def values_of(model: Model, embeddings: Mapping[str, Tensor], question: Question, target: Target) -> NDArray[np.float32]:
+    """Probabilities of classes, or numbers, in the order of the question's members."""
+    assert not isinstance(model.decoder, LinkDecoder)  # noqa: S101 - links have no labels
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        scores = model.scores(question.answer(model.decoder, embeddings))
+    model.train(training)
+    if not target.classes:
+        return scores.numpy()
+    return (torch.sigmoid(scores) if target.multilabel else torch.softmax(scores, dim=1)).numpy()

@@ -1,8 +1,9 @@
 """The files that AWS's own tools open, at the output location of a training or transform job.
 
-Names and contents: neptuneml-toolkit ``transform_utils.py`` and graph-notebook ``neptune_ml_utils.py``. ``mapping.info`` is a
-pickle because those tools read it as one. It is protocol 4 and holds built-in types and NumPy arrays only, which is what the
-restricted unpickler of graph-notebook accepts; nothing here ever reads it.
+Names and contents: neptuneml-toolkit ``transform_utils.py`` and graph-notebook ``neptune_ml_utils.py``, which have them for nodes
+and links; those for edges with labels are like them. ``mapping.info`` is a pickle because those tools read it as one. It is
+protocol 4 and holds built-in types and NumPy arrays only, which is what the restricted unpickler of graph-notebook accepts; nothing
+here ever reads it.
 """
 
 import pickle
@@ -10,75 +11,85 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from despina.graph.graph import Graph
+from despina.graph.graph import EdgeType, Graph
 from despina.learn.checkpoint import Description
-from despina.learn.metrics import report
 from despina.learn.predictor import Predictions
 from despina.programs.instances import CPU, smallest
 from despina.programs.json_files import write_json
 
 
 def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, description: Description) -> None:
-    """Write everything that tools read of a node classification, but the model itself.
+    """Write everything that tools read of a model, but the model itself.
 
-    Rows of ``embeddings/entity.npy`` and of ``infer_scores`` in ``predictions/result.npz`` are node indices of the target type.
-    Removed nodes have rows too, to which ``mapping.info`` does not lead.
+    ``embeddings/entity.npy`` has a row for each node that predictions are made from: type by type, by node index, as ``node2gid``
+    of ``mapping.info`` says. ``predictions/result.npz`` has ``infer_scores``: of nodes by node index; of edges in the order of
+    ``source`` and ``destination``, the node indices beside it, and of ``edge_type``, their type's number in ``target_etype``.
+    Where links are predicted ``embeddings/relation.npy`` has a row for each edge type, in the order of ``relation2id_map``, and
+    there are no predictions: all candidates are ranked when they are asked for. The toolkit's ``graph.bin``, a graph in DGL's own
+    form, is not written. Removed nodes have rows too, to which ``mapping.info`` does not lead.
     """
     (folder / "embeddings").mkdir()
-    np.save(folder / "embeddings" / "entity.npy", predictions.embeddings, allow_pickle=False)
-    (folder / "predictions").mkdir()
-    np.savez(folder / "predictions" / "result.npz", allow_pickle=False, infer_scores=predictions.probabilities)
+    np.save(folder / "embeddings" / "entity.npy", np.concatenate(list(predictions.embeddings.values())), allow_pickle=False)
+    if predictions.values:
+        (folder / "predictions").mkdir()
+        np.savez(folder / "predictions" / "result.npz", allow_pickle=False,
+                 infer_scores=np.concatenate(list(predictions.values.values())), **_edges(graph, predictions))
+    if predictions.relations:
+        np.save(folder / "embeddings" / "relation.npy", np.stack(list(predictions.relations.values())), allow_pickle=False)
     with (folder / "mapping.info").open("wb") as file:
-        pickle.dump(_mapping(graph, description), file, protocol=4)
+        pickle.dump(_mapping(graph, predictions, description), file, protocol=4)
+    target = graph.target
     write_json(folder / "config.json", {
-        "task": description.task, "model": description.model, "name": f"{description.task}-{description.model}",
-        "infer_type": "online-transductive-infer", "property": graph.target.property_name})
+        "task": target.task, "model": description.model, "name": f"{target.task}-{description.model}",
+        "infer_type": "online-transductive-infer"} | ({"property": target.property_name} if target.property_name else {}))
     write_json(folder / "infer_instance_recommendation.json", _recommendation(graph, predictions))
 
 
-def write_metrics(folder: Path, graph: Graph, predictions: Predictions, *, topk: int) -> dict[str, dict[str, Any]]:
-    """Write ``eval_metrics_info.json`` (validation nodes), and ``test_metrics_info.json`` if there are any test nodes.
-
-    Returns:
-        Their contents under ``valid`` and ``test``. Without validation nodes the training nodes take their place.
-    """
-    target, nodes = graph.target, graph.target.nodes
-    assert nodes.labels is not None  # noqa: S101 - a classification has labels
-    parts = {"valid": ("eval_metrics_info.json", nodes.valid if nodes.valid.any() else nodes.train),
-             "test": ("test_metrics_info.json", nodes.test)}
-    written = {}
-    for part, (name, mask) in parts.items():
-        if mask.any():
-            written[part] = report(predictions.probabilities[mask], nodes.labels[mask], target.classes, topk=topk)
-            write_json(folder / name, written[part])
-    return written
+def write_metrics(folder: Path, measured: dict[str, dict[str, Any]]) -> None:
+    """Write ``eval_metrics_info.json`` (``valid``), and ``test_metrics_info.json`` if there is a ``test`` part."""
+    for part, name in (("valid", "eval_metrics_info.json"), ("test", "test_metrics_info.json")):
+        if part in measured:
+            write_json(folder / name, measured[part])
 
 
-def _mapping(graph: Graph, description: Description) -> dict[str, Any]:
+def _edges(graph: Graph, predictions: Predictions) -> dict[str, NDArray[np.int32]]:
+    """Which edges the predictions are of; nothing when they are of nodes."""
+    types = [kind for kind in predictions.values if isinstance(kind, EdgeType)]
+    if not types:
+        return {}
+    sources, destinations = zip(*(graph.edges[edge_type].ends() for edge_type in types), strict=True)
+    return {"source": np.concatenate(sources), "destination": np.concatenate(destinations),
+            "edge_type": np.repeat(np.arange(len(types), dtype=np.int32), [len(of_type) for of_type in sources])}
+
+
+def _mapping(graph: Graph, predictions: Predictions, description: Description) -> dict[str, Any]:
     """``mapping.info``: ids, labels and the target, keyed as Neptune ML's toolkit reads them."""
     target = graph.target
-    return {
+    kinds = [tuple(kind) if isinstance(kind, EdgeType) else kind for kind in target.by_type]
+    of_edges = isinstance(next(iter(target.by_type)), EdgeType)
+    starts = np.cumsum([0, *(len(vectors) for vectors in predictions.embeddings.values())])
+    mapping: dict[str, Any] = {
         "model_type": description.model,
-        "node2id": {node_type: _indices(graph, node_type) for node_type in graph.node_ids},
-        "node2gid": {target.node_type: np.arange(graph.node_counts[target.node_type], dtype=np.int64)},
-        "label_map": {target.node_type: dict(enumerate(target.classes))},
-        "target_ntype": target.node_type,
-        "target_ntype_property": target.property_name,
+        "node2id": {node_type: graph.index_by_id(node_type) for node_type in graph.node_ids},
+        "node2gid": {node_type: np.arange(start, start + len(vectors), dtype=np.int64)
+                     for start, (node_type, vectors) in zip(starts, predictions.embeddings.items(), strict=False)},
+        "label_map": {kind: dict(enumerate(target.classes)) for kind in kinds} if target.classes else {},
     }
-
-
-def _indices(graph: Graph, node_type: str) -> dict[str, int]:
-    """Raw id → node index, of the nodes that are not removed: nobody is to be given a prediction for one that is no more."""
-    ids = graph.node_ids[node_type]
-    removed = set(graph.removed[node_type].tolist()) if node_type in graph.removed else set[int]()
-    return {raw: index for index, raw in enumerate(ids) if index not in removed}
+    if predictions.relations:
+        return mapping | {"relation2id_map": {tuple(edge_type): i for i, edge_type in enumerate(predictions.relations)},
+                          "nodetype2id_map": {node_type: i for i, node_type in enumerate(graph.node_ids)}}
+    if of_edges:
+        return mapping | {"target_etype": kinds, "target_etype_property": target.property_name}
+    return mapping | {"target_ntype": kinds[0], "target_ntype_property": target.property_name}
 
 
 def _recommendation(graph: Graph, predictions: Predictions) -> dict[str, Any]:
     """``infer_instance_recommendation.json``: memory and disk in bytes.
 
-    An endpoint holds embeddings, probabilities and ids (taken as 200 bytes each) beside 1 GiB for the program.
+    An endpoint holds embeddings, predictions and ids (taken as 200 bytes each) beside 1 GiB for the program.
     """
-    held = predictions.embeddings.nbytes + predictions.probabilities.nbytes + 200 * sum(graph.node_counts.values())
+    arrays = [*predictions.embeddings.values(), *predictions.values.values()]
+    held = sum(array.nbytes for array in arrays) + 200 * sum(graph.node_counts.values())
     return {"instance": smallest(CPU, 2**30 + held), "disk_size": 2 * held, "mem_size": 2**30 + held}

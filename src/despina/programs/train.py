@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from typing import Any
 
 import msgspec
@@ -9,15 +10,24 @@ import msgspec
 from despina.core.hyperparameters import TrialResult
 from despina.core.job import TrainWork
 from despina.core.location import Location
+from despina.core.task import Task
 from despina.learn import checkpoint, configuration
-from despina.learn.hyperparameters import read_parameters, write_parameters
+from despina.learn.evaluation import evaluate
+from despina.learn.hyperparameters import Hyperparameters, LinkHyperparameters, read_parameters, write_parameters
+from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
+from despina.learn.tasks import objective_of
 from despina.learn.trainer import train
 from despina.programs.context import Context
 from despina.programs.inputs import processed_graph
+from despina.programs.json_files import write_json
 from despina.programs.outputs import write_metrics
+from despina.programs.training_report import FILE, training_report
 
 log = logging.getLogger(__name__)
+
+SEED = 0
+"""Of all random numbers: the same trial on the same machine gives the same model."""
 
 
 def run(work: TrainWork, context: Context) -> dict[str, Any]:
@@ -28,23 +38,31 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
             or training diverged.
         ArtifactError: a location cannot be read or written.
     """
+    begun = time.monotonic()
     folder, graph = processed_graph(context, work.processed)
-    configuration.check_offered(graph.target.task)
     of_file = configuration.load(folder)
     configuration.check_target(of_file, graph.target)
     evaluation = of_file.evaluation
-    given = read_parameters(work.parameters or {})
+    kind = LinkHyperparameters if of_file.task is Task.LINK_PREDICT else Hyperparameters
+    given = read_parameters(work.parameters or {}, kind)
     log.info("training on %d nodes and %d edges: %s", sum(graph.node_counts.values()),
              sum(len(csr.indices) for csr in graph.edges.values()) // 2, write_parameters(given))
     context.report(0, given.num_epochs, "epoch", metric=evaluation.metric)
-    trained = train(graph, given, evaluation, on_epoch=lambda epoch, value, best: context.report(
+    objective = objective_of(graph, given, evaluation, seed=SEED)
+    loaded = time.monotonic()
+    trained = train(objective, given, evaluation, on_epoch=lambda epoch, value, best: context.report(
         epoch, given.num_epochs, "epoch", metric=evaluation.metric, value=value, best=best))
+    ended = time.monotonic()
     out = context.folder / "out"
     out.mkdir()
-    checkpoint.save(out, trained.model, checkpoint.Description(
+    checkpoint.save(out, objective.model, checkpoint.Description(
         hyperparameters=write_parameters(given), evaluation=evaluation, epoch=trained.epoch, value=trained.value,
-        shape=trained.shape))
-    write_metrics(out, graph, predict_graph(trained.model, graph, given), topk=evaluation.topk)
+        shape=GraphShape.of(graph)))
+    measured = evaluate(objective.model, graph, predict_graph(objective.model, graph, given), topk=evaluation.topk)
+    write_metrics(out, measured)
+    write_json(out / FILE, training_report(
+        graph, trained, model=of_file.model, metric=evaluation.metric, metrics=measured, hyperparameters=write_parameters(given),
+        seed=SEED, seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
     result: dict[str, Any] = msgspec.to_builtins(TrialResult(objective=trained.value, epoch=trained.epoch))

@@ -8,11 +8,12 @@ from typing import Any
 from despina.core.job import TransformWork
 from despina.core.location import Location
 from despina.learn import checkpoint
-from despina.learn.hyperparameters import read_parameters
+from despina.learn.evaluation import evaluate
 from despina.learn.predictor import predict_graph
 from despina.programs.context import Context
 from despina.programs.inputs import processed_graph
 from despina.programs.outputs import write_artifacts, write_metrics
+from despina.programs.training_report import FILE
 
 log = logging.getLogger(__name__)
 
@@ -21,22 +22,26 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
     """Apply the model at ``work.model`` to the graph at ``work.processed`` and put the artefacts at ``work.output``.
 
     Returns:
-        How many ``nodes`` were predicted, the ``metric`` of the job, and its value on the ``valid`` and ``test`` nodes.
+        How many nodes or edges were ``predicted``, the ``metric`` of the job, and its value on the ``valid`` and ``test`` part.
 
     Raises:
         WorkFailed: there is no such graph or model, or they do not belong together.
         ArtifactError: a location cannot be read or written.
     """
     _, graph = processed_graph(context, work.processed)
-    model, description = checkpoint.load(Path(context.store.get(Location.parse(work.model))))
+    trial = Path(context.store.get(Location.parse(work.model)))
+    model, description = checkpoint.load(trial)
     description.shape.check(graph)
     context.report(0, 2, "file")
-    predictions = predict_graph(model, graph, read_parameters(description.hyperparameters))
+    predictions = predict_graph(model, graph, description.given)
     out = context.folder / "out"
     out.mkdir()
     write_artifacts(out, graph, predictions, description)
-    measured = write_metrics(out, graph, predictions, topk=description.evaluation.topk)
+    measured = evaluate(model, graph, predictions, topk=description.evaluation.topk)
+    write_metrics(out, measured)
     checkpoint.save(out, model, description)
+    if (trial / FILE).is_file():
+        shutil.copy(trial / FILE, out / FILE)
     context.report(1, 2, "file")
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
@@ -44,4 +49,4 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
     metric = description.evaluation.metric
     values = {part: metrics[metric] for part, metrics in measured.items()}
     log.info("%s: %s", metric, values)
-    return {"nodes": len(predictions.probabilities), "metric": metric, **values}
+    return {"predicted": sum(map(len, predictions.values.values())), "metric": metric, **values}

@@ -86,6 +86,62 @@ def labels_of(graph: Graph) -> NDArray[Any]:
     return labels
 
 
+RATES, REVIEWS = EdgeType("user", "rates", "item"), EdgeType("user", "reviews", "item")
+
+
+def ratings(task: Task, *, seed: int = 0) -> Graph:
+    """Two kinds of edges from users to items. Their number is a level of the user, one of the item, 2 where both are of one side,
+    and a feature of the edge; its class says whether that is above 0. One in eight has no label, and one user no edge.
+    """
+    random = np.random.default_rng(seed)
+    counts = {"user": 60, "item": 24}
+    levels = {name: random.normal(size=count) for name, count in counts.items()}
+    grouped, features, parts = dict[EdgeType, Csr](), dict[EdgeType, Features](), dict[str | EdgeType, Labelled]()
+    for edge_type in (RATES, REVIEWS):
+        pairs = random.permutation(59 * 24)[:600]
+        users, items = (pairs // 24 + 1).astype(np.int32), (pairs % 24).astype(np.int32)
+        extra = random.integers(0, 2, len(pairs))
+        numbers = levels["user"][users] + levels["item"][items] + 2.0 * (users % 2 == items % 2) + extra - 1.5
+        unlabelled = np.arange(len(pairs)) % 8 == 3
+        labels = (np.where(unlabelled, -1, numbers > 0) if task is Task.EDGE_CLASS
+                  else np.where(unlabelled, np.nan, 10 * numbers + 100).astype(np.float32))
+        part = np.where(unlabelled, 3, random.choice(3, len(pairs), p=[0.7, 0.15, 0.15]))
+        parts[edge_type] = Labelled(labels=labels, train=part == 0, valid=part == 1, test=part == 2)
+        features[edge_type] = Features(columns={"extra": (0, 1)}, dense=extra[:, None].astype(np.float32))
+        grouped |= both_directions(edge_type, users, items, counts)
+    return Graph(node_ids={name: Ids.of(f"{name}-{i}" for i in range(count)) for name, count in counts.items()}, features={},
+                 edges=grouped, edge_features=features, raw_features={}, target=Target(
+                     task=task, property_name="stars", classes=("bad", "good") if task is Task.EDGE_CLASS else (), by_type=parts))
+
+
+def numbers_of_users(*, seed: int = 0) -> Graph:
+    """``communities``, of which a number is to be predicted: about 100 of one side, 120 of the other; three users have none."""
+    graph = communities(seed=seed)
+    fame = (100 + 20 * (np.arange(USERS) >= USERS // 2) + np.random.default_rng(seed).normal(size=USERS)).astype(np.float32)
+    fame[[5, 17, 33]] = np.nan
+    target = Target(task=Task.NODE_REGRESSION, property_name="fame", by_type={"user": replace(graph.target.nodes, labels=fame)})
+    return replace(graph, target=target)
+
+
+def fan_clubs(*, seed: int = 0) -> Graph:
+    """Six clubs of ten users and four items: users like items of their own club, and know users of it. Likes are predicted."""
+    random = np.random.default_rng(seed)
+    counts = {"user": 60, "item": 24}
+    users, items = (np.concatenate(ends) for ends in zip(*(
+        np.divmod(random.permutation(40)[:32], 4) + np.array([[10 * club], [4 * club]]) for club in range(6)), strict=True))
+    knowers = np.repeat(np.arange(60), 2)
+    known = knowers // 10 * 10 + random.integers(0, 10, len(knowers))
+    part = random.choice(3, len(users), p=[0.8, 0.1, 0.1])
+    ends = [(LIKES, users, items), (KNOWS, knowers, known)]
+    grouped: dict[EdgeType, Csr] = {}
+    for edge_type, sources, destinations in ends:
+        grouped |= both_directions(edge_type, sources.astype(np.int32), destinations.astype(np.int32), counts)
+    return Graph(node_ids={name: Ids.of(f"{name}-{i}" for i in range(count)) for name, count in counts.items()}, features={},
+                 edges=grouped, edge_features={}, raw_features={}, target=Target(
+                     task=Task.LINK_PREDICT, property_name="", by_type={LIKES: Labelled(
+                         labels=None, train=part == 0, valid=part == 1, test=part == 2)}))
+
+
 def random_links(*, nodes: int = 50, edges: int = 200, relations: int = 2, features: bool = False, task: Task = Task.LINK_PREDICT,
                  classes: tuple[str, ...] = (), labels: NDArray[np.generic] | None = None) -> Graph:
     """A graph of one node type with random edges, every one of which is predicted, nine in ten of them in the training part.

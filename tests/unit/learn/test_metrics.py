@@ -55,6 +55,6 @@ def test_the_report_has_every_metric_and_class() -> None:
     written = report(SCORES, LABELS, ("a", "b", "c"), topk=2)
     assert written["acc"] == pytest.approx(3 / 4)
     assert written["acc_topk"] == 1.0
-    assert set(written) == {"acc", "acc_topk", "F1", "precision", "recall", "roc_auc", "nodes", "classes"}
+    assert set(written) == {"acc", "acc_topk", "F1", "precision", "recall", "roc_auc", "count", "classes"}
     assert written["classes"]["a"] == {"precision": 1.0, "recall": 0.5, "F1": pytest.approx(2 / 3), "support": 2}
     assert "acc" not in report(MANY_SCORES, MANY, ("a", "b"))

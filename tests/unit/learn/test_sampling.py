@@ -40,11 +40,11 @@ def check(graph: Graph, seeds: list[int], fanouts: tuple[int, ...], found: Neigh
 def test_a_neighbourhood_holds_real_edges_up_to_the_fanout(seeds: list[int], fanouts: list[int], seed: int) -> None:
     sampler = NeighbourSampler(GRAPH, tuple(fanouts), seed=seed)
     for _ in range(2):  # the second call sees nothing of the first
-        check(GRAPH, seeds, tuple(fanouts), sampler.sample("user", np.array(seeds)))
+        check(GRAPH, seeds, tuple(fanouts), sampler.sample({"user": np.array(seeds)}))
 
 
 def test_the_same_seed_samples_the_same() -> None:
-    first, second = (NeighbourSampler(GRAPH, (2, 2), seed=7).sample("user", np.arange(10)) for _ in range(2))
+    first, second = (NeighbourSampler(GRAPH, (2, 2), seed=7).sample({"user": np.arange(10)}) for _ in range(2))
     assert {name: indices.tolist() for name, indices in first.nodes.items()} == {
         name: indices.tolist() for name, indices in second.nodes.items()}
 

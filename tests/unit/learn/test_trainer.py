@@ -17,7 +17,9 @@ from despina.learn.batches import sampled
 from despina.learn.configuration import Evaluation
 from despina.learn.hyperparameters import Hyperparameters, read_parameters
 from despina.learn.metrics import measure
-from despina.learn.predictor import predict_graph
+from despina.learn.models import GraphShape, Model
+from despina.learn.predictor import embed, predict_graph
+from despina.learn.supervised import Supervised
 from despina.learn.trainer import Trained
 
 ACCURACY = Evaluation(metric="acc")
@@ -30,8 +32,10 @@ def train(graph: Graph, parameters: dict[str, Any], *, evaluation: Evaluation = 
     """The model, and its probabilities for all nodes; the metric after each epoch goes into ``epochs``."""
     given = read_parameters(parameters)
     seen: list[float | None] = [] if epochs is None else epochs
-    trained = trainer.train(graph, given, evaluation, on_epoch=lambda _epoch, value, _best: seen.append(value), seed=seed)
-    return trained, predict_graph(trained.model, graph, given).probabilities
+    torch.manual_seed(seed)
+    objective = Supervised(graph, given, evaluation, seed=seed)
+    trained = trainer.train(objective, given, evaluation, on_epoch=lambda _epoch, value, _best: seen.append(value))
+    return trained, predict_graph(objective.model, graph, given).values[graph.target.node_type]
 
 
 @pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
@@ -170,12 +174,10 @@ def test_it_learns_what_only_wide_features_tell(parameters: dict[str, Any], by_f
 def test_a_batch_with_all_neighbours_sees_what_the_whole_graph_shows(by_feature: bool) -> None:
     graph = communities(hot=True)
     parameters = WHOLE | {"use-edge-features": True, "num-epochs": 2, "per-feat-name-embed": by_feature}
-    trained, _ = train(graph, parameters)
     given = read_parameters(parameters)
+    torch.manual_seed(0)
+    model = Model(GraphShape.of(graph), given)
     seeds = np.array([30, 2, 11])
-    batch = sampled(graph, NeighbourSampler(graph, (1000, 1000), seed=0).sample("user", seeds), edge_features=True)
-    trained.model.eval()
-    with torch.no_grad():
-        embeddings, _ = trained.model(batch)
-    whole = predict_graph(trained.model, graph, given).embeddings
-    np.testing.assert_allclose(embeddings.numpy(), whole[seeds], rtol=1e-4, atol=1e-5)
+    batch = sampled(graph, NeighbourSampler(graph, (1000, 1000), seed=0).sample({"user": seeds}), edge_features=True)
+    whole = predict_graph(model, graph, given).embeddings["user"]
+    np.testing.assert_allclose(embed(model, batch)["user"].numpy(), whole[seeds], rtol=1e-4, atol=1e-5)

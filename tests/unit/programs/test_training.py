@@ -12,18 +12,31 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.unit.learn.graphs import changed, communities, nameless, random_links
+from tests.unit.learn.graphs import (
+    LIKES,
+    RATES,
+    REVIEWS,
+    changed,
+    communities,
+    fan_clubs,
+    nameless,
+    numbers_of_users,
+    random_links,
+    ratings,
+)
 
 from despina.artifacts import open_artifacts
 from despina.core.errors import WorkFailed
 from despina.core.hyperparameters import Strategy, TrialResult
 from despina.core.job import Progress, RunSpec, StrategyWork, TrainWork, TransformWork
+from despina.core.task import Task
 from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import Graph
 from despina.learn.proposals import ModelType, choose_model_type, default_configuration
 from despina.programs import strategy, train, transform
 from despina.programs.context import Context
 from despina.programs.instances import training_recommendation
+from despina.programs.training_report import TrainingReport
 
 PROCESSED, MODEL, OUTPUT = "s3://bucket/processed", "s3://bucket/model", "s3://bucket/output"
 PARAMETERS: dict[str, Any] = {"num-hidden": 8, "num-epochs": 5, "batch-size": 128}
@@ -93,12 +106,9 @@ def test_a_metric_that_does_not_fit_the_labels_fails_before_any_trial(place: Pla
 
 
 @pytest.mark.parametrize("work", [StrategyWork(processed=PROCESSED, trials=2), TRAIN], ids=["strategy", "train"])
-@pytest.mark.parametrize("model_type", ["heterogeneous", "kge"])
-def test_a_task_that_cannot_be_trained_yet_fails_before_any_trial(place: Place, work: StrategyWork | TrainWork,
-                                                                  model_type: ModelType) -> None:
-    place.prepare(random_links(), model_type=model_type)
-    with pytest.raises(InputFault, match="training for the task link_predict is not offered yet by this version of Despina, while "
-                                         r"node classification \(node_class\) with rgcn is$") as raised:
+def test_a_model_that_is_not_offered_yet_fails_before_any_trial(place: Place, work: StrategyWork | TrainWork) -> None:
+    place.prepare(random_links(), model_type="kge")
+    with pytest.raises(InputFault, match="the model transe for the task link_predict is not offered yet") as raised:
         strategy.run(work, place.context) if isinstance(work, StrategyWork) else train.run(work, place.context)
     assert raised.value.findings[0].name is Fault.NOT_OFFERED
 
@@ -119,7 +129,7 @@ def test_a_trial_reports_its_progress_and_writes_the_model(place: Place, capsys:
     assert lines[-1].best == result.objective == max(line.value for line in lines if line.value is not None)
     assert lines[result.epoch].value == result.objective
     assert sorted(path.name for path in (place.bucket / "model").iterdir()) == [
-        "eval_metrics_info.json", "model.json", "model.safetensors", "test_metrics_info.json"]
+        "eval_metrics_info.json", "model.json", "model.safetensors", "test_metrics_info.json", "training-report.json"]
     assert place.json("model/eval_metrics_info.json")["acc"] == result.objective
     assert list(place.context.folder.iterdir()) == [], "nothing is left in the run's folder"
 
@@ -131,11 +141,11 @@ def test_the_artefacts_are_those_of_the_model(place: Place, multilabel: bool, ho
     place.prepare(graph)
     trial = msgspec.convert(train.run(TRAIN, place.context), TrialResult)
     result = transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
-    assert result["nodes"] == 80
+    assert result["predicted"] == 80
     assert result["valid"] == trial.objective
     assert sorted(str(path.relative_to(place.bucket / "output")) for path in (place.bucket / "output").rglob("*.*")) == [
         "config.json", "embeddings/entity.npy", "eval_metrics_info.json", "infer_instance_recommendation.json", "mapping.info",
-        "model.json", "model.safetensors", "predictions/result.npz", "test_metrics_info.json"]
+        "model.json", "model.safetensors", "predictions/result.npz", "test_metrics_info.json", "training-report.json"]
     assert np.load(place.bucket / "output" / "embeddings" / "entity.npy", allow_pickle=False).shape == (80, 8)
     with np.load(place.bucket / "output" / "predictions" / "result.npz", allow_pickle=False) as file:
         scores = file["infer_scores"]
@@ -152,6 +162,84 @@ def test_the_artefacts_are_those_of_the_model(place: Place, multilabel: bool, ho
         "property": "side"}
     assert set(place.json("output/infer_instance_recommendation.json")) == {"instance", "disk_size", "mem_size"}
     assert list(place.context.folder.iterdir()) == []
+
+
+def test_a_report_tells_how_the_training_went_and_what_is_reached_without_a_graph(place: Place) -> None:
+    graph = communities()
+    place.prepare(graph)
+    trial = msgspec.convert(train.run(TRAIN, place.context), TrialResult)
+    report = msgspec.convert(place.json("model/training-report.json"), TrainingReport)
+    assert (report.task, report.model, report.metric) == ("node_class", "rgcn", "acc")
+    assert (report.value, report.epoch) == (trial.objective, trial.epoch)
+    assert report.metrics == {part: place.json(f"model/{name}_metrics_info.json") for part, name in (
+        ("valid", "eval"), ("test", "test"))}
+    assert report.floor.name == "majority"
+    assert report.floor.metrics["test"]["count"] == report.metrics["test"]["count"]
+    assert report.hyperparameters["num-hidden"] == PARAMETERS["num-hidden"]
+    assert set(report.versions) == {"python", "despina", "torch", "numpy"}
+    assert [point.epoch for point in report.curve] == [1, 2, 3, 4, 5]
+    assert report.curve[trial.epoch - 1].value == trial.objective
+    assert all(np.isfinite(point.loss) for point in report.curve)
+    assert set(report.seconds) == {"load", "train", "evaluate"}
+    assert report.cpu_seconds > 0
+    assert report.peak_memory_bytes > 2**20
+    transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
+    assert place.json("output/training-report.json") == place.json("model/training-report.json")
+
+
+def test_of_edges_each_prediction_is_told_by_its_ends(place: Place) -> None:
+    graph = ratings(Task.EDGE_REGRESSION)
+    files = _all_programs(place, graph)
+    with np.load(files / "predictions" / "result.npz", allow_pickle=False) as file:
+        assert file["infer_scores"].shape == (1200, 1)
+        assert file["edge_type"].tolist() == [0] * 600 + [1] * 600
+        for i, edge_type in enumerate((RATES, REVIEWS)):
+            ends = (file[name][file["edge_type"] == i].tolist() for name in ("source", "destination"))
+            assert [list(end) for end in ends] == [end.tolist() for end in graph.edges[edge_type].ends()]
+    mapping = RestrictedUnpickler(io.BytesIO((files / "mapping.info").read_bytes())).load()
+    assert mapping["target_etype"] == [tuple(RATES), tuple(REVIEWS)]
+    assert (mapping["target_etype_property"], mapping["label_map"]) == ("stars", {})
+    assert np.load(files / "embeddings" / "entity.npy", allow_pickle=False).shape == (60 + 24, 8)
+    assert sorted(np.concatenate(list(mapping["node2gid"].values())).tolist()) == list(range(60 + 24))
+    assert set(place.json("output/eval_metrics_info.json")) == {"mse", "rmse", "mae", "r2", "count"}
+
+
+def test_classes_of_edges_are_named(place: Place) -> None:
+    mapping = RestrictedUnpickler(io.BytesIO((_all_programs(place, ratings(Task.EDGE_CLASS)) / "mapping.info").read_bytes())).load()
+    assert mapping["label_map"] == {tuple(kind): {0: "bad", 1: "good"} for kind in (RATES, REVIEWS)}
+
+
+def test_numbers_of_nodes_are_one_column(place: Place) -> None:
+    with np.load(_all_programs(place, numbers_of_users()) / "predictions" / "result.npz", allow_pickle=False) as file:
+        assert set(file) == {"infer_scores"}
+        assert file["infer_scores"].shape == (80, 1)
+
+
+def test_of_links_there_are_vectors_of_nodes_and_relations(place: Place) -> None:
+    graph = fan_clubs()
+    files = _all_programs(place, graph)
+    mapping = RestrictedUnpickler(io.BytesIO((files / "mapping.info").read_bytes())).load()
+    assert mapping["relation2id_map"] == {tuple(LIKES): 0}
+    assert mapping["nodetype2id_map"] == {"user": 0, "item": 1}
+    entities, relations = (np.load(files / "embeddings" / f"{name}.npy", allow_pickle=False) for name in ("entity", "relation"))
+    assert (entities.shape, relations.shape) == ((84, 8), (1, 8))
+    row = mapping["node2gid"]["item"][mapping["node2id"]["item"]["item-3"]]
+    assert row < len(entities)
+    assert not (files / "predictions").exists()
+    assert set(place.json("output/test_metrics_info.json")) == {"mrr", "hits@1", "hits@3", "hits@10", "mean_rank", "count"}
+    assert "property" not in place.json("output/config.json")
+
+
+def _all_programs(place: Place, graph: Graph) -> Path:
+    """Run the three programs of a training job; the folder of its artefacts."""
+    place.prepare(graph, model_type="heterogeneous")
+    found = msgspec.convert(strategy.run(StrategyWork(processed=PROCESSED, trials=1), place.context), Strategy)
+    parameters = {**found.fixed, **{tunable.name: tunable.default for tunable in found.tunable}, **PARAMETERS}
+    trial = msgspec.convert(train.run(msgspec.structs.replace(TRAIN, parameters=parameters), place.context), TrialResult)
+    result = transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
+    assert result["metric"] == found.metric
+    assert result["valid"] == pytest.approx(trial.objective)
+    return place.bucket / "output"
 
 
 def test_without_test_nodes_there_are_no_test_metrics(place: Place) -> None:
@@ -173,7 +261,7 @@ def test_removed_nodes_have_predictions_that_no_id_leads_to(place: Place) -> Non
     graph = replace(communities(), removed={"user": np.array([3, 79], dtype=np.int32)})
     place.prepare(graph)
     train.run(TRAIN, place.context)
-    assert transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)["nodes"] == 80
+    assert transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)["predicted"] == 80
     with np.load(place.bucket / "output" / "predictions" / "result.npz", allow_pickle=False) as file:
         assert len(file["infer_scores"]) == 80
     mapping = RestrictedUnpickler(io.BytesIO((place.bucket / "output" / "mapping.info").read_bytes())).load()
@@ -215,7 +303,7 @@ def test_a_model_of_another_graph_is_refused(place: Place) -> None:
     train.run(TRAIN, place.context)
     graph = communities()
     place.prepare(replace(graph, target=replace(graph.target, property_name="party")))
-    with pytest.raises(WorkFailed, match="another graph: its property is side, that of the processed data party"):
+    with pytest.raises(WorkFailed, match="another graph: its property_name is side, that of the processed data party"):
         transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
 
 

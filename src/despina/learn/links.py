@@ -1,0 +1,142 @@
+"""Learning which links there are: an R-GCN tells true edges from random ones.
+
+Edges that are to be predicted carry no messages while they are: those of the validation and test part never do, and a training edge
+does not in the step that asks for it, since it would be its own answer.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from despina.graph.graph import EdgeType, Graph
+from despina.graph.sampling import NeighbourSampler
+from despina.learn.batches import predicted_edges, sampled, training_graph, whole_graph, without
+from despina.learn.decoders import LinkDecoder
+from despina.learn.hyperparameters import LinkHyperparameters, trains_whole
+from despina.learn.labels import Members
+from despina.learn.link_ranker import Ranker
+from despina.learn.models import GraphShape, Model, optimisers
+from despina.learn.predictor import embed
+from despina.learn.ranking import report
+
+ASKED = 0.5
+"""The share of the training edges that a step on the whole graph asks for. The others carry messages."""
+JUDGED = 2_000
+"""Edges at most that are ranked when a model is judged while it trains; the same ones each time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Edges:
+    """Some edges of one type, by node index."""
+
+    rows: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    destinations: NDArray[np.int64]
+
+
+class Links:
+    """An R-GCN with a DistMult decoder learns the links of a graph (an ``Objective``).
+
+    Of each edge asked for, the true destination is to score above ``num-negs`` random nodes of its type, and the true source too,
+    by cross-entropy over the scores.
+
+    Raises:
+        WorkFailed: there is nothing to learn from.
+    """
+
+    def __init__(self, graph: Graph, given: LinkHyperparameters, *, seed: int) -> None:
+        self._given, self._members = given, Members.of(graph)
+        self._members.check(graph)
+        self._graph = training_graph(graph)
+        self.model = Model(GraphShape.of(graph), given)
+        self.optimisers = optimisers(self.model, given)
+        self._random = np.random.default_rng(seed)
+        self._ends = {edge_type: graph.edges[edge_type].ends() for edge_type in predicted_edges(graph)}
+        self._whole = trains_whole(graph, given.batch_size)
+        self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
+        self._sampler = NeighbourSampler(self._graph, tuple(given.fanout_of(layer) for layer in range(given.num_layer)), seed=seed)
+        self._everything = whole_graph(self._graph, layers=given.num_layer, edge_features=given.use_edge_features)
+        judged = self._random.permutation(self._members.judged)[:JUDGED]
+        self._ranker = Ranker(graph)
+        self._judged = {kind: rows for kind, (_, rows) in self._members.rows(judged).items() if isinstance(kind, EdgeType)}
+
+    def steps(self) -> Iterator[Callable[[], Tensor]]:
+        """The steps of an epoch."""
+        order = self._random.permutation(self._members.train)
+        if self._whole:
+            yield partial(self._descend, self._chosen(order[:max(1, round(ASKED * len(order)))]))
+            return
+        for start in range(0, len(order), self._given.batch_size):
+            yield partial(self._descend, self._chosen(order[start:start + self._given.batch_size]))
+
+    def measure(self) -> float:
+        """The filtered mean reciprocal rank on the validation part, both directions; of some of it if it is large."""
+        assert isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - of links it is
+        return float(report(self._ranker.rank(self.model.decoder, embed(self.model, self._everything), self._judged))["mrr"])
+
+    def _chosen(self, members: NDArray[np.int64]) -> dict[EdgeType, _Edges]:
+        return {kind: _Edges(rows=rows, sources=self._ends[kind][0][rows].astype(np.int64),
+                             destinations=self._ends[kind][1][rows].astype(np.int64))
+                for kind, (_, rows) in self._members.rows(members).items() if isinstance(kind, EdgeType)}
+
+    def _descend(self, asked: dict[EdgeType, _Edges]) -> Tensor:
+        """The loss of these edges."""
+        negatives = {edge_type: (self._negatives(edge_type.source, edges), self._negatives(edge_type.destination, edges))
+                     for edge_type, edges in asked.items()}
+        silent = {edge_type: edges.rows for edge_type, edges in asked.items()}
+        if self._whole:
+            batch = whole_graph(without(self._graph, silent), layers=self._given.num_layer,
+                                edge_features=self._given.use_edge_features)
+            places: dict[str, NDArray[np.int64]] | None = None
+        else:
+            places = _named(asked, negatives)
+            batch = sampled(self._graph, self._sampler.sample(places, silent), edge_features=self._given.use_edge_features)
+        embeddings = self.model.encoder(batch)
+        losses = [self._loss(edge_type, edges, negatives[edge_type], embeddings, places) for edge_type, edges in asked.items()]
+        assert isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - of links it is
+        penalty = self._given.regularization_coef * self.model.decoder.relations.square().mean()
+        total: Tensor = torch.stack(losses).sum() / sum(len(edges.rows) for edges in asked.values()) + penalty
+        return total
+
+    def _negatives(self, node_type: str, edges: _Edges) -> NDArray[np.int64]:
+        """Random nodes: ``[num-negs]`` for all edges, or ``[edges, num-negs]`` without ``neg-share``."""
+        shape = (self._given.num_negs,) if self._given.neg_share else (len(edges.rows), self._given.num_negs)
+        return self._random.integers(0, self._graph.node_counts[node_type], shape)
+
+    def _loss(self, edge_type: EdgeType, edges: _Edges, negatives: tuple[NDArray[np.int64], NDArray[np.int64]],
+              embeddings: dict[str, Tensor], places: dict[str, NDArray[np.int64]] | None) -> Tensor:
+        """The sum over the edges of a type, both directions."""
+        decoder = self.model.decoder
+        assert isinstance(decoder, LinkDecoder)  # noqa: S101 - of links it is
+        relation, total = decoder.relation(edge_type), torch.zeros(())
+        ends = (edge_type.source, edges.sources), (edge_type.destination, edges.destinations)
+        for ((kind, asking), (other, true)), wrong in zip((ends, ends[::-1]), negatives[::-1], strict=True):
+            query = embeddings[kind][_at(places, kind, asking)] * relation
+            right = (query * embeddings[other][_at(places, other, true)]).sum(dim=1)
+            vectors = embeddings[other][_at(places, other, wrong)]
+            scores = query @ vectors.T if self._given.neg_share else torch.einsum("nd,nkd->nk", query, vectors)
+            scores = scores.masked_fill(torch.from_numpy(wrong == true[:, None]), -torch.inf)  # a random node may be the true one
+            total = total - F.log_softmax(torch.cat([right[:, None], scores], dim=1), dim=1)[:, 0].sum()
+        return total / 2
+
+
+def _named(asked: dict[EdgeType, _Edges],
+           negatives: dict[EdgeType, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> dict[str, NDArray[np.int64]]:
+    """All nodes whose embeddings a step needs, by type, in rising order."""
+    named: dict[str, list[NDArray[np.int64]]] = {}
+    for edge_type, edges in asked.items():
+        named.setdefault(edge_type.source, []).extend([edges.sources, negatives[edge_type][0].ravel()])
+        named.setdefault(edge_type.destination, []).extend([edges.destinations, negatives[edge_type][1].ravel()])
+    return {node_type: np.unique(np.concatenate(nodes)) for node_type, nodes in named.items()}
+
+
+def _at(places: dict[str, NDArray[np.int64]] | None, node_type: str, nodes: NDArray[np.int64]) -> Tensor:
+    """Where the embeddings of nodes are: at their index, or at their place among those that were computed."""
+    return torch.from_numpy(nodes if places is None else np.searchsorted(places[node_type], nodes))

@@ -1,0 +1,35 @@
+"""What the trainer trains: anything that knows its steps and can judge itself."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from despina.learn.adam import Adam
+
+
+class Objective(Protocol):
+    """A model, what its training minimises, and how good it is."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    @property
+    def optimisers(self) -> list[Adam]:
+        """Of all its parameters."""
+        ...
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in an epoch."""
+        ...
+
+    def steps(self) -> Iterator[Callable[[], Tensor]]:
+        """The steps of an epoch: each computes the loss, with its gradient, of some of the training part."""
+        ...
+
+    def measure(self) -> float:
+        """The metric on the validation part now. The model's mode (training or not) is as before afterwards."""
+        ...

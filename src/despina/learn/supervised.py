@@ -1,0 +1,82 @@
+"""Learning the labels of nodes or edges: their classes, or numbers."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from despina.graph.graph import Graph
+from despina.graph.sampling import NeighbourSampler
+from despina.learn.batches import Batch, sampled, whole_graph
+from despina.learn.configuration import Evaluation
+from despina.learn.decoders import LinkDecoder
+from despina.learn.hyperparameters import Hyperparameters, trains_whole
+from despina.learn.labels import Members
+from despina.learn.losses import Loss, classification_loss, regression_loss
+from despina.learn.metrics import measure
+from despina.learn.models import GraphShape, Model, optimisers
+from despina.learn.predictor import embed, values_of
+from despina.learn.questions import Question, Questioner
+
+
+class Supervised:
+    """An R-GCN learns the labels of a graph's target (an ``Objective``).
+
+    A small graph is trained as a whole: an epoch is one step. Else an epoch visits the training nodes or edges once, in random
+    order, ``batch-size`` at a time, with sampled neighbours. Without a validation part the training part takes its place.
+
+    Raises:
+        WorkFailed: there is nothing to learn from.
+    """
+
+    def __init__(self, graph: Graph, given: Hyperparameters, evaluation: Evaluation, *, seed: int) -> None:
+        self._graph, self._given, self._evaluation = graph, given, evaluation
+        self._members = Members.of(graph)
+        self._members.check(graph)
+        assert self._members.labels is not None  # noqa: S101 - only link prediction has none
+        self._labels = torch.from_numpy(self._members.labels)
+        self.model = Model(GraphShape.of(graph), given)
+        self.optimisers = optimisers(self.model, given)
+        self._loss = self._loss_of(self._members.labels[self._members.train])
+        self._questioner = Questioner(graph, self._members)
+        self._judged = self._questioner.of_all_nodes(self._members.judged)
+        self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features)
+        self._whole = self._questioner.of_all_nodes(self._members.train) if trains_whole(graph, given.batch_size) else None
+        self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
+        self._random = np.random.default_rng(seed)
+        fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))
+        self._sampler = NeighbourSampler(graph, fanouts, seed=seed)
+
+    def _loss_of(self, labels: NDArray[np.generic]) -> Loss:
+        """The loss of these training labels; the model learns in which units it is to count."""
+        if self._graph.target.classes:
+            return classification_loss(labels, len(self._graph.target.classes), class_weight=self._given.use_class_weight)
+        shift, scale = float(labels.mean(dtype=np.float64)), float(labels.std(dtype=np.float64)) or 1.0
+        self.model.shift.fill_(shift)
+        self.model.scale.fill_(scale)
+        return regression_loss(shift, scale)
+
+    def steps(self) -> Iterator[Callable[[], Tensor]]:
+        """The steps of an epoch."""
+        if self._whole:
+            yield partial(self._descend, self._everything, self._whole)
+            return
+        order = self._random.permutation(self._members.train)
+        for start in range(0, len(order), self._given.batch_size):
+            seeds, question = self._questioner.of_seeds(order[start:start + self._given.batch_size])
+            batch = sampled(self._graph, self._sampler.sample(seeds), edge_features=self._given.use_edge_features)
+            yield partial(self._descend, batch, question)
+
+    def _descend(self, batch: Batch, question: Question) -> Tensor:
+        assert not isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - labels are no links
+        decoded = question.answer(self.model.decoder, self.model.encoder(batch))
+        return self._loss(decoded, self._labels[question.members])
+
+    def measure(self) -> float:
+        """The metric on the validation part."""
+        values = values_of(self.model, embed(self.model, self._everything), self._judged, self._graph.target)
+        return measure(self._evaluation.metric, values, self._labels[self._judged.members].numpy(), topk=self._evaluation.topk)
