@@ -99,6 +99,8 @@ class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
     processed: str
     output: str
     parameters: dict[str, ParameterValue] | None = None
+    attempts: tuple[str, ...] = ()
+    """The outputs of earlier attempts that were lost, the newest first. One may hold a state to go on from."""
 
 
 class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):

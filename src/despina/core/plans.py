@@ -111,7 +111,9 @@ def retry(job: Job, lost: Run) -> Run:
     """The next attempt at a run that was lost. A trial's attempt gets a name and a place of its own."""
     work = lost.spec.work
     if isinstance(work, TrainWork):
-        return _trial(job, lost.number, lost.attempt + 1, work.parameters)
+        next_run = _trial(job, lost.number, lost.attempt + 1, work.parameters)
+        again = replace(next_run.spec.work, attempts=(work.output, *work.attempts))
+        return replace(next_run, spec=replace(next_run.spec, work=again))
     return _run(job, lost.kind, work, memory_mib=lost.spec.memory_mib, attempt=lost.attempt + 1)
 
 

@@ -4,7 +4,7 @@ Hamilton et al., "Inductive Representation Learning on Large Graphs", 2017, with
 work grows with what is sampled, never with the degrees.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,10 @@ class NeighbourSampler:
         self._fanouts = fanouts
         self._random = np.random.default_rng(seed)
         self._positions = {node_type: np.full(count, -1, dtype=np.int32) for node_type, count in graph.node_counts.items()}
+
+    def begin(self, seed: Sequence[int]) -> None:
+        """Draw from other random numbers from now on."""
+        self._random = np.random.default_rng(seed)
 
     def sample(self, seeds: Mapping[str, NodeIndices],
                without: Mapping[EdgeType, NDArray[np.int64]] | None = None) -> Neighbourhood:

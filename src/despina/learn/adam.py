@@ -32,6 +32,19 @@ class Adam:
         self._weight_decay = weight_decay
         self._steps = 0
 
+    def state(self) -> dict[str, Tensor]:
+        """Everything it remembers, to be given to ``restore``."""
+        moments = {f"{i}.{name}": moment for i, (_, first, second) in enumerate(self._parameters)
+                   for name, moment in (("first", first), ("second", second))}
+        return {"steps": torch.tensor(self._steps), **moments}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Remember what another one of the same parameters did."""
+        self._steps = int(state["steps"])
+        for i, (_, first, second) in enumerate(self._parameters):
+            first.copy_(state[f"{i}.first"])
+            second.copy_(state[f"{i}.second"])
+
     @torch.no_grad()
     def step(self) -> None:
         """Change the parameters by their gradients, and forget the gradients."""

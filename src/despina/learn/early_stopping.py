@@ -1,6 +1,7 @@
 """When to stop training."""
 
 from collections import deque
+from collections.abc import Iterable
 
 
 class EarlyStopping:
@@ -10,8 +11,13 @@ class EarlyStopping:
     say whether the mean includes the newest value; here it does not.
     """
 
-    def __init__(self, window: int) -> None:
-        self._last: deque[float] = deque(maxlen=window)
+    def __init__(self, window: int, values: Iterable[float] = ()) -> None:
+        self._last: deque[float] = deque(values, maxlen=window)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Those that the next one will be compared with."""
+        return tuple(self._last)
 
     def stops_at(self, value: float) -> bool:
         """Note a new value (higher is better), and tell whether training is to stop."""

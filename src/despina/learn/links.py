@@ -52,7 +52,7 @@ class Links:
     """
 
     def __init__(self, graph: Graph, given: LinkHyperparameters, *, seed: int) -> None:
-        self._given, self._members = given, Members.of(graph)
+        self._given, self._members, self._seed = given, Members.of(graph), seed
         self._members.check(graph)
         self._graph = training_graph(graph)
         self.model = Model(GraphShape.of(graph), given)
@@ -66,6 +66,12 @@ class Links:
         judged = self._random.permutation(self._members.judged)[:JUDGED]
         self._ranker = Ranker(graph)
         self._judged = {kind: rows for kind, (_, rows) in self._members.rows(judged).items() if isinstance(kind, EdgeType)}
+
+    def begin(self, epoch: int) -> None:
+        """Draw the random numbers of an epoch."""
+        self._random = np.random.default_rng((self._seed, epoch))
+        self._sampler.begin((self._seed, epoch))
+        torch.manual_seed((self._seed << 32) + epoch)
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""

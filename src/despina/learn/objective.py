@@ -26,8 +26,12 @@ class Objective(Protocol):
         """Steps in an epoch."""
         ...
 
+    def begin(self, epoch: int) -> None:
+        """Draw all random numbers of the epoch by its number, from 1, and the seed: a training can go on with any epoch."""
+        ...
+
     def steps(self) -> Iterator[Callable[[], Tensor]]:
-        """The steps of an epoch: each computes the loss, with its gradient, of some of the training part."""
+        """The steps of the epoch that has begun: each computes the loss, with its gradient, of some of the training part."""
         ...
 
     def measure(self) -> float:

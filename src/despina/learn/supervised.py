@@ -47,6 +47,7 @@ class Supervised:
         self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features)
         self._whole = self._questioner.of_all_nodes(self._members.train) if trains_whole(graph, given.batch_size) else None
         self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
+        self._seed = seed
         self._random = np.random.default_rng(seed)
         fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))
         self._sampler = NeighbourSampler(graph, fanouts, seed=seed)
@@ -59,6 +60,12 @@ class Supervised:
         self.model.shift.fill_(shift)
         self.model.scale.fill_(scale)
         return regression_loss(shift, scale)
+
+    def begin(self, epoch: int) -> None:
+        """Draw the random numbers of an epoch."""
+        self._random = np.random.default_rng((self._seed, epoch))
+        self._sampler.begin((self._seed, epoch))
+        torch.manual_seed((self._seed << 32) + epoch)
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""

@@ -9,29 +9,19 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from despina.core.errors import WorkFailed
-from despina.core.frozen import Frozen
 from despina.learn.configuration import LOWER_IS_BETTER, Evaluation
 from despina.learn.early_stopping import EarlyStopping
 from despina.learn.hyperparameters import Parameters
 from despina.learn.objective import Objective
+from despina.learn.resume import Epoch, Progress, TrainingState
 
 log = logging.getLogger(__name__)
 
+SHARE = 0.05
+"""Of the time that keeping the state of a training may take."""
+Keep = Callable[[TrainingState], None]
 OnEpoch = Callable[[int, float | None, float | None], None]
 """Called after each epoch with its number, from 1, the newest value of the metric, and the best so far (None before the first)."""
-
-
-class Epoch(Frozen, frozen=True, kw_only=True):
-    """One point of the curves of a training."""
-
-    epoch: int
-    """From 1."""
-    loss: float
-    """Of its last step."""
-    value: float | None
-    """The newest value of the metric on the validation part; None before the first."""
-    seconds: float
-    """Since the training began."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +36,36 @@ class Trained:
     stopped_early: bool
 
 
-def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on_epoch: OnEpoch) -> Trained:
+def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on_epoch: OnEpoch, keep: Keep | None = None,
+          kept: TrainingState | None = None) -> Trained:
     """Train the objective's model, and leave it as it was when it was best on the validation part.
+
+    Args:
+        objective: What to train.
+        given: Epochs, learning rate and early stopping.
+        evaluation: When to measure, and whether higher is better.
+        on_epoch: Is told of each epoch.
+        keep: Is given the state at the end of epochs, from the first evaluation on, unless keeping takes more than a twentieth of
+            the time.
+        kept: A state to go on from. What comes of it is what would have come without a break.
 
     Raises:
         WorkFailed: the loss is no number any more.
     """
-    judge = _Judge(objective, evaluation)
-    stopping = EarlyStopping(given.window_for_early_stop)
+    judge, stopping, curve, done = _Judge(objective, evaluation), EarlyStopping(given.window_for_early_stop), list[Epoch](), 0
+    if kept is not None:
+        done, curve = kept.progress.steps, list(kept.progress.curve)
+        stopping = EarlyStopping(given.window_for_early_stop, kept.progress.window)
+        judge.resume(kept)
+        objective.model.load_state_dict(kept.model)
+        for optimiser, state in zip(objective.optimisers, kept.optimisers, strict=True):
+            optimiser.restore(state)
+        log.info("going on after epoch %d", len(curve))
+    keeper = _Keeper(keep)
     interval = _interval(evaluation, per_epoch=objective.per_epoch, epochs=given.num_epochs)
-    done, stop, begun = 0, False, time.monotonic()
-    curve: list[Epoch] = []
-    for epoch in range(1, given.num_epochs + 1):
+    stop, begun = False, time.monotonic() - (curve[-1].seconds if curve else 0)
+    for epoch in range(len(curve) + 1, given.num_epochs + 1):
+        objective.begin(epoch)
         for step in objective.steps():
             loss = _descend(objective, step)
             if not math.isfinite(loss):
@@ -73,8 +81,28 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
         if stop:
             log.info("early stop: worse than the mean of the last %d evaluations", given.window_for_early_stop)
             break
+        if judge.best is not None:
+            keeper.offer(Progress(steps=done, best_value=judge.best, best_epoch=judge.epoch, window=stopping.values,
+                                  curve=tuple(curve)), objective, judge.state)
     judge.restore()
     return Trained(epoch=judge.epoch, value=judge.best or 0.0, curve=tuple(curve), stopped_early=stop)
+
+
+class _Keeper:
+    """Keeps states, but not so often that it takes more than ``SHARE`` of the time."""
+
+    def __init__(self, keep: Keep | None) -> None:
+        self._keep = keep
+        self._next = 0.0
+
+    def offer(self, progress: Progress, objective: Objective, best: dict[str, Tensor]) -> None:
+        """Keep the state if it is time for that."""
+        begun = time.monotonic()
+        if self._keep is not None and begun >= self._next:
+            self._keep(TrainingState(progress=progress, model=objective.model.state_dict(), best=best,
+                                     optimisers=[optimiser.state() for optimiser in objective.optimisers]))
+            ended = time.monotonic()
+            self._next = ended + (ended - begun) / SHARE
 
 
 class _Judge:
@@ -84,10 +112,15 @@ class _Judge:
         self._objective, self._model = objective, objective.model
         self._metric = evaluation.metric
         self._sign = -1 if evaluation.metric in LOWER_IS_BETTER else 1
-        self._state: dict[str, Tensor] = {}
+        self.state: dict[str, Tensor] = {}
         self.value: float | None = None
         self.best: float | None = None
         self.epoch = 0
+
+    def resume(self, kept: TrainingState) -> None:
+        """Know what an earlier one knew."""
+        self.state, self.best, self.epoch = kept.best, kept.progress.best_value, kept.progress.best_epoch
+        self.value = kept.progress.curve[-1].value
 
     def look(self, epoch: int) -> float:
         """Measure the model now. Of the result higher is better, whatever the metric."""
@@ -97,7 +130,7 @@ class _Judge:
                              "lower lr may help.")
         if self.best is None or self._sign * self.value > self._sign * self.best:
             self.best, self.epoch = self.value, epoch
-            self._state = {name: weights.clone() for name, weights in self._model.state_dict().items()}
+            self.state = {name: weights.clone() for name, weights in self._model.state_dict().items()}
         return self._sign * self.value
 
     def __str__(self) -> str:
@@ -105,7 +138,7 @@ class _Judge:
 
     def restore(self) -> None:
         """Make the model what it was when it was best."""
-        self._model.load_state_dict(self._state)
+        self._model.load_state_dict(self.state)
 
 
 def _descend(objective: Objective, step: Callable[[], Tensor]) -> float:

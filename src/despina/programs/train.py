@@ -3,10 +3,13 @@
 import logging
 import shutil
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
+from despina.core.errors import ArtifactError
 from despina.core.hyperparameters import TrialResult
 from despina.core.job import TrainWork
 from despina.core.location import Location
@@ -16,6 +19,7 @@ from despina.learn.evaluation import evaluate
 from despina.learn.hyperparameters import Hyperparameters, LinkHyperparameters, read_parameters, write_parameters
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
+from despina.learn.resume import TrainingState
 from despina.learn.tasks import objective_of
 from despina.learn.trainer import train
 from despina.programs.context import Context
@@ -26,6 +30,8 @@ from despina.programs.training_report import FILE, training_report
 
 log = logging.getLogger(__name__)
 
+STATE = "state"
+"""The subfolder of the output with the state of a training that goes on."""
 SEED = 0
 """Of all random numbers: the same trial on the same machine gives the same model."""
 
@@ -50,8 +56,11 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     context.report(0, given.num_epochs, "epoch", metric=evaluation.metric)
     objective = objective_of(graph, given, evaluation, seed=SEED)
     loaded = time.monotonic()
-    trained = train(objective, given, evaluation, on_epoch=lambda epoch, value, best: context.report(
-        epoch, given.num_epochs, "epoch", metric=evaluation.metric, value=value, best=best))
+    state = Location.parse(work.output) / STATE
+    trained = train(
+        objective, given, evaluation, keep=lambda kept: _keep(kept, context, state), kept=_kept(work, context),
+        on_epoch=lambda epoch, value, best: context.report(epoch, given.num_epochs, "epoch", metric=evaluation.metric, value=value,
+                                                           best=best))
     ended = time.monotonic()
     out = context.folder / "out"
     out.mkdir()
@@ -65,5 +74,25 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
         seed=SEED, seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
+    context.store.delete(state)
     result: dict[str, Any] = msgspec.to_builtins(TrialResult(objective=trained.value, epoch=trained.epoch))
     return result
+
+
+def _keep(kept: TrainingState, context: Context, location: Location) -> None:
+    with TemporaryDirectory(dir=context.folder) as folder:
+        kept.save(Path(folder))
+        context.store.put(Path(folder), location)
+
+
+def _kept(work: TrainWork, context: Context) -> TrainingState | None:
+    """The newest state that an earlier attempt at this training has kept."""
+    for output in work.attempts:
+        try:
+            folder = Path(context.store.get(Location.parse(output) / STATE))
+        except ArtifactError:
+            continue  # it was lost before it kept any
+        state = TrainingState.load(folder)
+        if state is not None:
+            return state
+    return None

@@ -9,7 +9,8 @@ from despina.core.frozen import Frozen
 from despina.core.job import ParameterValue
 from despina.graph.graph import Graph
 from despina.learn.floors import floor
-from despina.learn.trainer import Epoch, Trained
+from despina.learn.resume import Epoch
+from despina.learn.trainer import Trained
 
 FILE = "training-report.json"
 PACKAGES = ("despina", "torch", "numpy")
