@@ -39,7 +39,7 @@ from despina.programs.instances import training_recommendation
 from despina.programs.training_report import TrainingReport
 
 PROCESSED, MODEL, OUTPUT = "s3://bucket/processed", "s3://bucket/model", "s3://bucket/output"
-PARAMETERS: dict[str, Any] = {"num-hidden": 8, "num-epochs": 5, "batch-size": 128}
+PARAMETERS: dict[str, Any] = {"num-hidden": 8, "num-epochs": 5, "batch-size": 128, "enable-early-stop": False}
 TRAIN = TrainWork(processed=PROCESSED, output=MODEL, parameters=PARAMETERS)
 
 
