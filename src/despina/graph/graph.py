@@ -4,7 +4,7 @@ On disk it is a folder of ``.npy`` arrays, which are memory-mapped when read, be
 and ``raw_features.json``. Files carry numbers instead of type names, since a type may be called anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,11 @@ class EdgeType(NamedTuple):
     def reverse(self) -> "EdgeType":
         """The type of the same edges walked backwards, ``(destination, rev-relation, source)``."""
         return EdgeType(self.destination, REVERSE + self.relation, self.source)
+
+    def is_reverse_in(self, others: Container["EdgeType"]) -> bool:
+        """Whether it is the reverse of one of these types."""
+        forward = EdgeType(self.destination, self.relation.removeprefix(REVERSE), self.source)
+        return self.relation.startswith(REVERSE) and forward in others
 
     def __str__(self) -> str:
         return f"({self.source})-{self.relation}-({self.destination})"

@@ -9,9 +9,11 @@ from safetensors.torch import load_file, save_file
 from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
 from despina.learn.configuration import Evaluation
-from despina.learn.hyperparameters import RGCN, Hyperparameters, parameters_of, read_parameters
+from despina.learn.hyperparameters import EmbeddingHyperparameters, Parameters, parameters_of, read_parameters
+from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.models import GraphShape, Model
 
+AnyModel = Model | KnowledgeGraphEmbedding
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 
@@ -20,7 +22,8 @@ class Description(Frozen, frozen=True, kw_only=True):
     """``model.json``."""
 
     version: Literal[3] = 3
-    model: Literal["rgcn"] = "rgcn"
+    model: str
+    """As hyperparameter files call it."""
     hyperparameters: dict[str, Any]
     """By wire name."""
     evaluation: Evaluation
@@ -31,20 +34,18 @@ class Description(Frozen, frozen=True, kw_only=True):
     shape: GraphShape
 
     @property
-    def given(self) -> Hyperparameters:
+    def given(self) -> Parameters:
         """The hyperparameters that the model was built with."""
-        kind = parameters_of(RGCN, self.shape.task)
-        assert issubclass(kind, Hyperparameters)  # noqa: S101 - of an R-GCN they are
-        return read_parameters(self.hyperparameters, kind)
+        return read_parameters(self.hyperparameters, parameters_of(self.model, self.shape.task))
 
 
-def save(folder: Path, model: Model, description: Description) -> None:
+def save(folder: Path, model: AnyModel, description: Description) -> None:
     """Write a model into an existing folder."""
     save_file({name: weights.contiguous() for name, weights in model.state_dict().items()}, folder / WEIGHTS)
     (folder / DESCRIPTION).write_bytes(msgspec.json.format(msgspec.json.encode(description), indent=1))
 
 
-def load(folder: Path) -> tuple[Model, Description]:
+def load(folder: Path) -> tuple[AnyModel, Description]:
     """Read a model, ready to predict.
 
     Raises:
@@ -57,6 +58,16 @@ def load(folder: Path) -> tuple[Model, Description]:
         description = msgspec.json.decode((folder / DESCRIPTION).read_bytes(), type=Description)
     except msgspec.DecodeError as error:
         raise WorkFailed(f"{DESCRIPTION}: not of a form that this version of Despina knows: {error}") from error
-    model = Model(description.shape, description.given)
+    model = build(description)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval(), description
+
+
+def build(description: Description) -> AnyModel:
+    """A model as described, with random weights."""
+    shape, given = description.shape, description.given
+    if isinstance(given, EmbeddingHyperparameters):
+        forward = [edge_type for edge_type in shape.edge_types if not edge_type.is_reverse_in(shape.edge_types)]
+        return KnowledgeGraphEmbedding(description.model, entities=sum(shape.node_counts.values()), relations=len(forward),
+                                       width=given.num_hidden, gamma=given.gamma)
+    return Model(shape, given)

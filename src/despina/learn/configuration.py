@@ -145,10 +145,10 @@ def check_offered(task: Task, model: str = RGCN, *, place: str = "") -> None:
         model: the word of the file.
         place: where it says so; the message begins with it.
     """
-    if model == RGCN:
+    if model != CUSTOM:
         return
     raise InputFault(Fault.NOT_OFFERED, f"{place}training the model {model} for the task {task} is not offered yet by this version "
-                                        f"of Despina, while {RGCN} is for all tasks")
+                                        f"of Despina, while {', '.join(MODELS)} are")
 
 
 def check_target(configuration: Configuration, target: Target) -> None:

@@ -21,6 +21,11 @@ RGCN = "rgcn"
 KGE_MODELS = ("transe", "distmult", "rotate", "complex")
 """Knowledge-graph embeddings. ``complex`` (ComplEx) is ours; the guide has the other three."""
 
+PRODUCTS = ("distmult", "complex")
+"""The knowledge-graph embeddings whose scores are products of vectors."""
+ALL_ENTITIES = 50_000
+"""Up to so many entities, these learn each answer among all of them, and not among ``num-negs`` random ones."""
+
 WHOLE_GRAPH_EDGES = 4_000_000
 """A graph of at most so many edges (both directions counted) whose training part fits into one batch is trained as a whole."""
 
@@ -85,18 +90,19 @@ class EmbeddingHyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid
     """How a knowledge-graph embedding is built and trained."""
 
     batch_size: _Count = 1024
-    """Training edges a step."""
+    """Questions a step: the tails of a head and a relation, or the heads of a tail and a relation. Where answers are learned among
+    all entities a question has all its answers, else one."""
     enable_early_stop: bool = True
     gamma: Annotated[float, Meta(gt=0.0)] = 12.0
-    """The margin of the score, and the width of the first random embeddings."""
+    """The margin of the score, and the width of the first random embeddings, of ``transe`` and ``rotate``."""
     lr: _Rate = 0.1
     neg_share: bool = True
     num_epochs: _Count = 50
     num_hidden: _Width = 256
-    """Width of the embeddings; of ``rotate`` the complex numbers in one."""
+    """Width of the embeddings; of ``rotate`` and ``complex`` the complex numbers in one."""
     num_negs: _Count = 256
-    regularization_coef: _Coefficient = 1e-7
-    """Weight of the norm of the embeddings in the loss."""
+    regularization_coef: _Coefficient = 0.01
+    """Weight of the N3 norm of the embeddings in the loss of ``distmult`` and ``complex``."""
     rel_part: bool = False
     """Accepted for compatibility. It divides the relations among the processes of one training; here a training is one process."""
     window_for_early_stop: _Count = 3
@@ -145,6 +151,11 @@ def write_parameters(hyperparameters: Parameters) -> dict[str, ParameterValue]:
     """All hyperparameters by wire name; those that are None are left out."""
     values: dict[str, Any] = msgspec.to_builtins(hyperparameters)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None}
+
+
+def learns_among_all(model: str, entities: int) -> bool:
+    """Whether a knowledge-graph embedding learns each answer among all entities, rather than among random ones."""
+    return model in PRODUCTS and entities <= ALL_ENTITIES
 
 
 def training_count(graph: Graph) -> int:

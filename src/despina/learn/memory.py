@@ -3,16 +3,19 @@
 import numpy as np
 
 from despina.graph.graph import Graph
-from despina.learn.hyperparameters import Hyperparameters, trains_whole
+from despina.learn.hyperparameters import EmbeddingHyperparameters, Parameters, trains_whole
 
 PROGRAM_MIB = 400
 """Python, torch and what they allocate for themselves."""
+
+STEP_BYTES = 4 * 2**24
+"""Of the scores of a step of a knowledge-graph embedding (``embedding.SCORES``)."""
 
 BYTES_PER_EDGE = 40
 """Of one direction: the graph's own arrays, and the edges with their weights both ways."""
 
 
-def training_memory_mib(graph: Graph, hyperparameters: Hyperparameters) -> int:
+def training_memory_mib(graph: Graph, hyperparameters: Parameters) -> int:
     """The memory of one training, in MiB.
 
     Counted are vectors of ``num-hidden`` 32-bit numbers: five for each node (embedding, gradient, two moments, best so far), five
@@ -20,6 +23,8 @@ def training_memory_mib(graph: Graph, hyperparameters: Hyperparameters) -> int:
     each edge type that a node has any edge of. A training in batches keeps one layer, since only its evaluation touches all nodes.
     Features are counted twice: as they are mapped from their files, and as tensors.
     """
+    if isinstance(hyperparameters, EmbeddingHyperparameters):
+        return _of_embeddings(graph, hyperparameters)
     nodes = sum(graph.node_counts.values())
     edges = sum(len(csr.indices) for csr in graph.edges.values())
     receivers = sum(int(np.count_nonzero(np.diff(csr.indptr))) for csr in graph.edges.values())
@@ -29,3 +34,11 @@ def training_memory_mib(graph: Graph, hyperparameters: Hyperparameters) -> int:
     features = sum(part.nbytes for part in (*graph.features.values(), *graph.edge_features.values()))
     total = vectors * 4 * hyperparameters.num_hidden + BYTES_PER_EDGE * edges + 2 * features
     return PROGRAM_MIB + -(-total // 2**20)
+
+
+def _of_embeddings(graph: Graph, hyperparameters: EmbeddingHyperparameters) -> int:
+    """Of a knowledge-graph embedding: four vectors a node (itself, gradient, what the optimiser remembers, best so far) of twice
+    the width; six times the scores of a step; and each edge in both directions, and as a known answer.
+    """
+    nodes, edges = sum(graph.node_counts.values()), sum(len(csr.indices) for csr in graph.edges.values())
+    return PROGRAM_MIB + -(-(4 * nodes * 2 * hyperparameters.num_hidden * 4 + 6 * STEP_BYTES + 100 * edges) // 2**20)

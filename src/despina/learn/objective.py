@@ -1,11 +1,25 @@
 """What the trainer trains: anything that knows its steps and can judge itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
 
-from despina.learn.adam import Adam
+
+class Optimiser(Protocol):
+    """Changes parameters by their gradients."""
+
+    def step(self) -> None:
+        """Change them, and forget the gradients."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything it remembers."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Remember what another one of the same parameters did."""
+        ...
 
 
 class Objective(Protocol):
@@ -17,7 +31,7 @@ class Objective(Protocol):
         ...
 
     @property
-    def optimisers(self) -> list[Adam]:
+    def optimisers(self) -> Sequence[Optimiser]:
         """Of all its parameters."""
         ...
 

@@ -11,10 +11,12 @@ from torch import Tensor
 from despina.graph.graph import EdgeType, Graph, Target
 from despina.learn.batches import Batch, predicted_edges, training_graph, whole_graph
 from despina.learn.decoders import LinkDecoder
-from despina.learn.hyperparameters import Hyperparameters
+from despina.learn.hyperparameters import Hyperparameters, Parameters
+from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.labels import Members
 from despina.learn.models import Model
 from despina.learn.questions import Question, Questioner
+from despina.learn.triples import Triples
 
 ROWS = 1 << 17
 """Members that are predicted at a time."""
@@ -31,14 +33,17 @@ class Predictions:
     by itself when there may be several labels) or numbers ``[n, 1]``, by node index or by row of the edges. Empty for links.
     """
     relations: dict[EdgeType, NDArray[np.float32]]
-    """Of links: the vector ``[num-hidden]`` of each edge type that is predicted."""
+    """Of links: the vector of each edge type that is predicted, or of all that a knowledge-graph embedding has."""
 
 
-def predict_graph(model: Model, graph: Graph, hyperparameters: Hyperparameters) -> Predictions:
+def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperparameters: Parameters) -> Predictions:
     """Apply the model to a whole graph, with all neighbours. ``hyperparameters`` are those of the model.
 
     Where links are predicted, those outside the training part carry no messages: they are to be found, not known.
     """
+    if isinstance(model, KnowledgeGraphEmbedding):
+        return _vectors_of(model, graph)
+    assert isinstance(hyperparameters, Hyperparameters)  # noqa: S101 - of a model with convolutions they are
     links = isinstance(model.decoder, LinkDecoder)
     seen = training_graph(graph) if links else graph
     batch = whole_graph(seen, layers=hyperparameters.num_layer, edge_features=hyperparameters.use_edge_features)
@@ -54,6 +59,14 @@ def predict_graph(model: Model, graph: Graph, hyperparameters: Hyperparameters) 
                  if isinstance(model.decoder, LinkDecoder) else {})
     return Predictions(embeddings={node_type: vectors.numpy() for node_type, vectors in embeddings.items()}, values=values,
                        relations=relations)
+
+
+def _vectors_of(model: KnowledgeGraphEmbedding, graph: Graph) -> Predictions:
+    """The vectors themselves, of all nodes and relations."""
+    triples = Triples.of(graph)
+    entities, relations = (vectors.detach().numpy() for vectors in (model.entities, model.relation_vectors()))
+    return Predictions(values={}, relations=dict(zip(triples.edge_types, relations, strict=True)), embeddings={
+        node_type: entities[start:start + graph.node_counts[node_type]] for node_type, start in triples.starts.items()})
 
 
 def embed(model: Model, batch: Batch) -> dict[str, Tensor]:

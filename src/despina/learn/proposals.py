@@ -19,7 +19,7 @@ import numpy as np
 from despina.core.task import Task
 from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import Graph, Target
-from despina.learn.hyperparameters import KGE_MODELS, RGCN, training_count, trains_whole
+from despina.learn.hyperparameters import KGE_MODELS, RGCN, learns_among_all, training_count, trains_whole
 
 ModelType = Literal["heterogeneous", "kge"]
 Configuration = dict[str, Any]
@@ -45,6 +45,10 @@ EMBEDDING_BYTES = 8 * 2**30
 EMBEDDING_PASSES = 24_000_000
 """Training edges seen in a whole training, repetitions counted: DGL-KE's 24 000 steps of 1000. By this rule FB15k has 50 epochs,
 WN18 has 170 and Freebase the least, 8; in most of DGL-KE's scripts they have 50, 145 to 290, and 8."""
+
+
+PASSES_AMONG_ALL = 700_000
+"""The same where each answer is learned among all entities."""
 
 
 def choose_model_type(graph: Graph, asked: str | None) -> ModelType:
@@ -109,7 +113,7 @@ def _convolution(graph: Graph) -> dict[str, Any]:
     everything = max(128, 1 << (max(1, training_count(graph)) - 1).bit_length())
     small = everything <= WHOLE_TRAINING and trains_whole(graph, everything)
     wide = sum(graph.node_counts.values()) <= MANY_NODES
-    of_links = _negatives(graph, low=4, high=64, default=16, regularization=(1e-4, 0.1, 0.01)) if links else []
+    of_links = [_negatives(graph, low=4, high=64, default=16), _log("regularization-coef", 1e-4, 0.1, 0.01)] if links else []
     return {
         **_head(graph, RGCN, metric),
         "1-tier-param": [
@@ -142,50 +146,53 @@ def _epochs(*, small: bool, links: bool) -> Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class _Practice:
-    """Ranges that hold the values of DGL-KE's scripts for a model, each as low end, high end and our choice."""
+    """Ranges for a model, each as low end, high end and our choice."""
 
-    gamma: tuple[float, float, float]
     lr: tuple[float, float, float]
-    regularization: tuple[float, float, float]
     hidden: tuple[int, int, int]
-    """The scripts have 400 and 512. Our choice costs half."""
+    gamma: tuple[float, float, float] | None = None
+    """The margin; None: the score has none."""
+    regularization: tuple[float, float, float] | None = None
 
 
+# The ranges of the first two hold the values of DGL-KE's scripts; the others learn by another loss than theirs, and what is good
+# for that was found on umls and codex-s. Widths of rotate and complex are in complex numbers, which take two numbers each.
 _PRACTICE = {
-    "transe": _Practice(gamma=(6.0, 20.0, 12.0), lr=(0.005, 0.25, 0.1), regularization=(1e-9, 1e-5, 1e-9), hidden=(128, 512, 256)),
-    # Of the next two gamma is no margin. It gives the first embeddings their width, (gamma + 2) / num-hidden.
-    "distmult": _Practice(gamma=(20.0, 200.0, 143.0), lr=(0.05, 0.25, 0.08), regularization=(1e-9, 1e-5, 1e-6),
-                          hidden=(128, 512, 256)),
-    "complex": _Practice(gamma=(20.0, 200.0, 143.0), lr=(0.05, 0.25, 0.1), regularization=(1e-9, 1e-5, 2e-6),
-                         hidden=(128, 512, 256)),
-    # The width is in complex numbers, which take two numbers each.
-    "rotate": _Practice(gamma=(6.0, 20.0, 12.0), lr=(0.001, 0.1, 0.009), regularization=(1e-9, 1e-5, 1e-7), hidden=(64, 256, 128)),
+    "transe": _Practice(gamma=(6.0, 20.0, 9.0), lr=(0.005, 0.25, 0.05), hidden=(128, 512, 256)),
+    "rotate": _Practice(gamma=(6.0, 20.0, 6.0), lr=(0.001, 0.1, 0.05), hidden=(64, 256, 128)),
+    "distmult": _Practice(lr=(0.02, 0.3, 0.1), regularization=(1e-3, 0.1, 0.01), hidden=(128, 512, 256)),
+    "complex": _Practice(lr=(0.02, 0.3, 0.1), regularization=(1e-3, 0.1, 0.01), hidden=(128, 512, 256)),
 }
 
 
 def _embedding(graph: Graph, model: str) -> dict[str, Any]:
     """A knowledge-graph embedding.
 
-    Widths are halved until all embeddings find room. Batches are DGL-KE's 1024 edges, fewer if there would be less than 16 of them
-    an epoch. Each positive edge has DGL-KE's 256 negative ones, but not more than there are nodes.
+    Widths are halved until all embeddings find room. A model that learns each answer among all entities needs far fewer passes, and
+    smaller batches, than one that has random entities. Of those batches are DGL-KE's 1024 edges, fewer if there would be less than
+    16 of them an epoch, and each positive edge has DGL-KE's 256 negative ones, but not more than there are nodes.
     """
     practice = _PRACTICE[model]
     nodes, training = max(1, sum(graph.node_counts.values())), max(1, training_count(graph))
     low, high, width = practice.hidden
-    numbers = 3 * nodes * (2 if model == "rotate" else 1)
+    numbers = 3 * nodes * (2 if model in {"rotate", "complex"} else 1)
     while low > 32 and numbers * 4 * high > EMBEDDING_BYTES:
         low, high, width = low // 2, high // 2, width // 2
-    epochs = min(max(round(EMBEDDING_PASSES / training), 8), 300)
-    batch = min(max(_power_below(training // 16), 64), 1024)
+    among_all = learns_among_all(model, nodes)
+    passes, fewest, most, batches = (PASSES_AMONG_ALL, 20, 100, 256) if among_all else (EMBEDDING_PASSES, 8, 300, 16)
+    epochs = min(max(round(passes / training), fewest), most)
+    batch = min(max(_power_below(training // batches), 64), 1024)
     return {
         **_head(graph, model, "mrr"),
         "1-tier-param": [_powers("num-hidden", low, high, width), _whole("num-epochs", epochs // 2, epochs * 2, epochs),
                          _log("lr", *practice.lr)],
-        "2-tier-param": [_linear("gamma", *practice.gamma),
-                         *_negatives(graph, low=16, high=256, default=256, regularization=practice.regularization)],
+        "2-tier-param": [
+            *([_linear("gamma", *practice.gamma)] if practice.gamma else []),
+            *([] if among_all else [_negatives(graph, low=16, high=256, default=256)]),
+            *([_log("regularization-coef", *practice.regularization)] if practice.regularization else [])],
         "3-tier-param": [_powers("batch-size", batch // 4, batch * 4, batch)],
         # Negatives that a batch shares are what makes its scores one product of matrices; without them training takes far longer.
-        "fixed-param": [_switch("neg-share", on=True), *_stopping(3)],
+        "fixed-param": [*([] if among_all else [_switch("neg-share", on=True)]), *_stopping(3)],
     }
 
 
@@ -196,10 +203,11 @@ def _head(graph: Graph, model: str, metric: str) -> dict[str, Any]:
             "eval_frequency": every_tenth if metric == "mrr" else {"type": "evaluate_every_epoch", "value": 1}}
 
 
-def _negatives(graph: Graph, *, low: int, high: int, default: int, regularization: tuple[float, float, float]) -> list[Parameter]:
-    """``num-negs``, of which there are not more than nodes, and ``regularization-coef``."""
+def _negatives(graph: Graph, *, low: int, high: int, default: int) -> Parameter:
+    """``num-negs``, of which there are not more than nodes."""
     most = _power_below(max(1, sum(graph.node_counts.values())))
-    return [_powers("num-negs", min(low, most), min(high, most), min(default, most)), _log("regularization-coef", *regularization)]
+    return _powers("num-negs", min(low, most), min(high, most), min(default, most))
+
 
 
 def _stopping(window: int) -> list[Parameter]:

@@ -1,21 +1,32 @@
-"""Which objective learns what a graph is to predict."""
+"""Which objective learns what a graph is to predict, and which model a checkpoint has."""
 
 import torch
 
 from despina.graph.graph import Graph
 from despina.learn.configuration import Evaluation
-from despina.learn.hyperparameters import Hyperparameters, LinkHyperparameters
+from despina.learn.embedding import Embedding
+from despina.learn.hyperparameters import EmbeddingHyperparameters, LinkHyperparameters, Parameters
 from despina.learn.links import Links
 from despina.learn.supervised import Supervised
 
 
-def objective_of(graph: Graph, given: Hyperparameters, evaluation: Evaluation, *, seed: int) -> Links | Supervised:
-    """The objective for the task of a graph. The same arguments give the same model on the same machine with as many threads.
+def objective_of(graph: Graph, model: str, given: Parameters, evaluation: Evaluation, *,
+                 seed: int) -> Embedding | Links | Supervised:
+    """The objective for a model and the task of a graph. The same arguments give the same model on one machine.
+
+    Args:
+        graph: What to learn from.
+        model: The word of the hyperparameter file.
+        given: Its hyperparameters for the task (``hyperparameters.parameters_of``).
+        evaluation: How it is judged.
+        seed: Of all random numbers.
 
     Raises:
         WorkFailed: there is nothing to learn from.
     """
     torch.manual_seed(seed)
+    if isinstance(given, EmbeddingHyperparameters):
+        return Embedding(graph, model, given, seed=seed)
     if isinstance(given, LinkHyperparameters):
         return Links(graph, given, seed=seed)
     return Supervised(graph, given, evaluation, seed=seed)

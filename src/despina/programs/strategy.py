@@ -7,9 +7,8 @@ import msgspec
 
 from despina.core.hyperparameters import Strategy
 from despina.core.job import ParameterValue, StrategyWork
-from despina.core.task import Task
 from despina.learn import configuration
-from despina.learn.hyperparameters import Hyperparameters, LinkHyperparameters, read_parameters
+from despina.learn.hyperparameters import parameters_of, read_parameters
 from despina.learn.memory import training_memory_mib
 from despina.programs.context import Context
 from despina.programs.inputs import processed_graph
@@ -28,7 +27,7 @@ def run(work: StrategyWork, context: Context) -> dict[str, Any]:
     configuration.check_offered(graph.target.task)
     given = configuration.load(folder)
     configuration.check_target(given, graph.target)
-    kind = LinkHyperparameters if given.task is Task.LINK_PREDICT else Hyperparameters
+    kind = parameters_of(given.model, given.task)
     draft = given.strategy(work.trials, memory_mib=0)
     strategy = msgspec.structs.replace(draft, memory_mib=training_memory_mib(graph, read_parameters(_largest(draft), kind)))
     log.info("%d trials by %s tune %s; each needs about %d MiB", work.trials, strategy.metric,

@@ -13,10 +13,9 @@ from despina.core.errors import ArtifactError
 from despina.core.hyperparameters import TrialResult
 from despina.core.job import TrainWork
 from despina.core.location import Location
-from despina.core.task import Task
 from despina.learn import checkpoint, configuration
 from despina.learn.evaluation import evaluate
-from despina.learn.hyperparameters import Hyperparameters, LinkHyperparameters, read_parameters, write_parameters
+from despina.learn.hyperparameters import parameters_of, read_parameters, write_parameters
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
 from despina.learn.resume import TrainingState
@@ -49,12 +48,11 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     of_file = configuration.load(folder)
     configuration.check_target(of_file, graph.target)
     evaluation = of_file.evaluation
-    kind = LinkHyperparameters if of_file.task is Task.LINK_PREDICT else Hyperparameters
-    given = read_parameters(work.parameters or {}, kind)
+    given = read_parameters(work.parameters or {}, parameters_of(of_file.model, of_file.task))
     log.info("training on %d nodes and %d edges: %s", sum(graph.node_counts.values()),
              sum(len(csr.indices) for csr in graph.edges.values()) // 2, write_parameters(given))
     context.report(0, given.num_epochs, "epoch", metric=evaluation.metric)
-    objective = objective_of(graph, given, evaluation, seed=SEED)
+    objective = objective_of(graph, of_file.model, given, evaluation, seed=SEED)
     loaded = time.monotonic()
     state = Location.parse(work.output) / STATE
     trained = train(
@@ -65,8 +63,8 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     out = context.folder / "out"
     out.mkdir()
     checkpoint.save(out, objective.model, checkpoint.Description(
-        hyperparameters=write_parameters(given), evaluation=evaluation, epoch=trained.epoch, value=trained.value,
-        shape=GraphShape.of(graph)))
+        model=of_file.model, hyperparameters=write_parameters(given), evaluation=evaluation, epoch=trained.epoch,
+        value=trained.value, shape=GraphShape.of(graph)))
     measured = evaluate(objective.model, graph, predict_graph(objective.model, graph, given), topk=evaluation.topk)
     write_metrics(out, measured)
     write_json(out / FILE, training_report(

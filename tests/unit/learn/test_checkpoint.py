@@ -23,7 +23,8 @@ def saved(tmp_path: Path) -> tuple[Path, Model]:
     shape = GraphShape.of(GRAPH)
     model = Model(shape, GIVEN)
     checkpoint.save(tmp_path, model, checkpoint.Description(
-        hyperparameters=write_parameters(GIVEN), evaluation=Evaluation(metric="acc"), epoch=3, value=0.5, shape=shape))
+        model="rgcn", hyperparameters=write_parameters(GIVEN), evaluation=Evaluation(metric="acc"), epoch=3, value=0.5,
+        shape=shape))
     return tmp_path, model
 
 

@@ -13,7 +13,7 @@ from despina.core.task import Task
 from despina.graph.graph import Graph
 from despina.learn import trainer
 from despina.learn.configuration import Evaluation
-from despina.learn.hyperparameters import Hyperparameters, LinkHyperparameters, read_parameters
+from despina.learn.hyperparameters import parameters_of, read_parameters
 from despina.learn.resume import FILE, TrainingState
 from despina.learn.tasks import objective_of
 from despina.learn.trainer import Trained, train
@@ -24,6 +24,7 @@ CASES: dict[str, tuple[Callable[[], Graph], dict[str, Any], str]] = {
     "batches": (communities, {"batch-size": 8, "fanout": [2]}, "acc"),
     "edges": (lambda: ratings(Task.EDGE_REGRESSION), {"batch-size": 64}, "mse"),
     "links": (fan_clubs, {"batch-size": 1024}, "mrr"),
+    "embedding": (fan_clubs, {"batch-size": 32, "num-negs": 8, "gamma": 6.0}, "mrr"),
     "links in batches": (fan_clubs, {"batch-size": 32, "fanout": [2]}, "mrr"),
 }
 
@@ -37,10 +38,10 @@ def run(case: str, folder: Path, *, killed_after: int | None = None,
     """Train, and keep each state; perhaps until an epoch, perhaps from the state that was kept."""
     make, parameters, metric = CASES[case]
     graph = make()
-    kind = LinkHyperparameters if graph.target.task is Task.LINK_PREDICT else Hyperparameters
-    given = read_parameters(COMMON | parameters, kind)
+    model = "transe" if case == "embedding" else "rgcn"
+    given = read_parameters(COMMON | parameters, parameters_of(model, graph.target.task))
     evaluation = Evaluation(metric=metric)
-    objective = objective_of(graph, given, evaluation, seed=3)
+    objective = objective_of(graph, model, given, evaluation, seed=3)
 
     def on_epoch(epoch: int, _value: float | None, _best: float | None) -> None:
         if killed_after is not None and epoch > killed_after:

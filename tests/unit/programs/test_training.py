@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 from tests.unit.learn.graphs import (
+    KNOWS,
     LIKES,
     RATES,
     REVIEWS,
@@ -107,16 +108,10 @@ def test_a_metric_that_does_not_fit_the_labels_fails_before_any_trial(place: Pla
 
 @pytest.mark.parametrize("work", [StrategyWork(processed=PROCESSED, trials=2), TRAIN], ids=["strategy", "train"])
 def test_a_model_that_is_not_offered_yet_fails_before_any_trial(place: Place, work: StrategyWork | TrainWork) -> None:
-    place.prepare(random_links(), model_type="kge")
-    with pytest.raises(InputFault, match="the model transe for the task link_predict is not offered yet") as raised:
+    place.prepare(communities(), model="custom")
+    with pytest.raises(InputFault, match="the model custom for the task node_class is not offered yet") as raised:
         strategy.run(work, place.context) if isinstance(work, StrategyWork) else train.run(work, place.context)
     assert raised.value.findings[0].name is Fault.NOT_OFFERED
-
-
-def test_a_model_that_cannot_be_trained_yet_fails_before_any_trial(place: Place) -> None:
-    place.prepare(communities(), model="distmult", task_type="link_prediction")
-    with pytest.raises(WorkFailed, match="training the model distmult for the task link_predict is not offered yet"):
-        strategy.run(StrategyWork(processed=PROCESSED, trials=2), place.context)
 
 
 def test_a_trial_reports_its_progress_and_writes_the_model(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +212,7 @@ def test_numbers_of_nodes_are_one_column(place: Place) -> None:
 
 def test_of_links_there_are_vectors_of_nodes_and_relations(place: Place) -> None:
     graph = fan_clubs()
-    files = _all_programs(place, graph)
+    files = _all_programs(place, graph, model_type="heterogeneous")
     mapping = RestrictedUnpickler(io.BytesIO((files / "mapping.info").read_bytes())).load()
     assert mapping["relation2id_map"] == {tuple(LIKES): 0}
     assert mapping["nodetype2id_map"] == {"user": 0, "item": 1}
@@ -230,11 +225,22 @@ def test_of_links_there_are_vectors_of_nodes_and_relations(place: Place) -> None
     assert "property" not in place.json("output/config.json")
 
 
-def _all_programs(place: Place, graph: Graph) -> Path:
+def test_a_knowledge_graph_embedding_is_what_graphs_without_features_get(place: Place) -> None:
+    files = _all_programs(place, fan_clubs(), gamma=6.0)
+    mapping = RestrictedUnpickler(io.BytesIO((files / "mapping.info").read_bytes())).load()
+    assert (mapping["model_type"], mapping["relation2id_map"]) == ("transe", {tuple(LIKES): 0, tuple(KNOWS): 1})
+    entities, relations = (np.load(files / "embeddings" / f"{name}.npy", allow_pickle=False) for name in ("entity", "relation"))
+    assert (entities.shape, relations.shape) == ((84, 8), (2, 8))
+    assert mapping["node2gid"]["item"].tolist() == list(range(60, 84))
+    assert place.json("output/config.json")["model"] == "transe"
+    assert place.json("output/training-report.json")["floor"]["name"] == "popularity"
+
+
+def _all_programs(place: Place, graph: Graph, model_type: ModelType | None = None, **changes: Any) -> Path:
     """Run the three programs of a training job; the folder of its artefacts."""
-    place.prepare(graph, model_type="heterogeneous")
+    place.prepare(graph, model_type=model_type)
     found = msgspec.convert(strategy.run(StrategyWork(processed=PROCESSED, trials=1), place.context), Strategy)
-    parameters = {**found.fixed, **{tunable.name: tunable.default for tunable in found.tunable}, **PARAMETERS}
+    parameters = {**found.fixed, **{tunable.name: tunable.default for tunable in found.tunable}, **PARAMETERS, **changes}
     trial = msgspec.convert(train.run(msgspec.structs.replace(TRAIN, parameters=parameters), place.context), TrialResult)
     result = transform.run(TransformWork(processed=PROCESSED, model=MODEL, output=OUTPUT), place.context)
     assert result["metric"] == found.metric
