@@ -11,6 +11,7 @@ from despina.graph.graph import REVERSE, Csr, EdgeType, Features, Graph
 from despina.graph.sampling import Neighbourhood
 from despina.learn.adjacency import Adjacency
 from despina.learn.linear import FeatureRows, FeatureShape
+from despina.learn.neighbours import Neighbours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Batch:
     """The features of these nodes. Node types without features are left out."""
     blocks: tuple[Block, ...]
     """One a layer, first layer first."""
+    neighbours: Neighbours | None = None
+    """Of the target nodes, all of which are computed then: their embeddings are propagated in the end."""
 
 
 def features_of_nodes(graph: Graph, node_type: str) -> Features | None:
@@ -81,8 +84,8 @@ def without(graph: Graph, rows: dict[EdgeType, NDArray[np.int64]]) -> Graph:
     return replace(graph, edges=edges)
 
 
-def whole_graph(graph: Graph, *, layers: int, edge_features: bool) -> Batch:
-    """Everything that ``layers`` layers need to compute all nodes that predictions are made from."""
+def whole_graph(graph: Graph, *, layers: int, edge_features: bool, propagates: bool = False) -> Batch:
+    """Everything that ``layers`` layers need to compute all nodes that predictions are made from, and to propagate them."""
     adjacencies: dict[EdgeType, Adjacency] = {}
     attributes: dict[EdgeType, FeatureRows] = {}
     needed = predicted_from(graph)
@@ -100,7 +103,8 @@ def whole_graph(graph: Graph, *, layers: int, edge_features: bool) -> Batch:
         needed |= {edge_type.source for edge_type in used}
     features = {node_type: FeatureRows.of(features, few=False) for node_type in sorted(needed)
                 if (features := features_of_nodes(graph, node_type))}
-    return Batch(nodes=dict.fromkeys(sorted(needed)), features=features, blocks=tuple(blocks))
+    return Batch(nodes=dict.fromkeys(sorted(needed)), features=features, blocks=tuple(blocks),
+                 neighbours=Neighbours(graph, own=True) if propagates else None)
 
 
 def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool) -> Batch:

@@ -27,10 +27,12 @@ class Description(Frozen, frozen=True, kw_only=True):
     hyperparameters: dict[str, Any]
     """By wire name."""
     evaluation: Evaluation
+    correction: float = 0.0
+    """The strength by which predictions are corrected (``residuals``); 0: they are not."""
     epoch: int
     """Of the training at which the model was kept, from 1."""
     value: float
-    """The metric of ``evaluation`` on the validation nodes."""
+    """The metric of ``evaluation`` on the validation part, after the correction."""
     shape: GraphShape
 
     @property

@@ -18,10 +18,12 @@ class NodeEncoder(nn.Module):
         features: The shape of its features; None for a type without any.
         width: Width of the vectors, and of the learnable embeddings.
         embed: Whether nodes with features have a learnable embedding beside them (``concat-node-embed``).
+        mean: Whether rows of zeros and ones are divided by the number of their ones.
         by_feature: Whether each feature goes through a linear layer and a ReLU of its own before (``per-feat-name-embed``).
     """
 
-    def __init__(self, count: int, features: FeatureShape | None, width: int, *, embed: bool, by_feature: bool) -> None:
+    def __init__(self, count: int, features: FeatureShape | None, width: int, *, embed: bool, by_feature: bool,
+                 mean: bool = False) -> None:
         super().__init__()
         # Of unit variance: random vectors tell nodes apart from the start, which the convolutions make use of.
         self.embedding = nn.Parameter(torch.randn(count, width)) if embed or features is None else None
@@ -29,7 +31,7 @@ class NodeEncoder(nn.Module):
         self.project: MixedLinear | None = None
         if features:
             dense, hot = (self.features.width, 0) if self.features else (features.dense, features.hot)
-            self.project = MixedLinear(dense + (width if embed else 0), hot, width)
+            self.project = MixedLinear(dense + (width if embed else 0), hot, width, mean=mean)
 
     def forward(self, nodes: Tensor | None, features: FeatureRows | None) -> Tensor:
         """The vectors ``[n, width]`` of the nodes with these indices (None: all) and features (None: there are none)."""

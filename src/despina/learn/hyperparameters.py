@@ -14,7 +14,7 @@ from msgspec import Meta
 from despina.core.errors import WorkFailed
 from despina.core.job import ParameterValue
 from despina.core.task import Task
-from despina.graph.graph import Graph
+from despina.graph.graph import EdgeType, Graph
 from despina.graph.json_object import suggestion
 
 RGCN = "rgcn"
@@ -60,7 +60,11 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     num_epochs: _Count = 30
     num_hidden: _Width = 64
     """Width of every layer, and of the embeddings."""
-    num_layer: Annotated[int, Meta(ge=1, le=8)] = 2
+    num_layer: Annotated[int, Meta(ge=0, le=8)] = 2
+    """Convolutions; 0: the nodes' own features alone, of which each row is divided by the number of its ones."""
+    num_propagation: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Steps by which embeddings are propagated among linked nodes of the target type, when nodes are predicted and the graph is
+    trained as a whole (``neighbours``). Ours; the guide has none."""
     per_feat_name_embed: bool = False
     """Whether each feature is projected by itself before all are put together."""
     sparse_lr: _Rate | None = None
@@ -167,3 +171,17 @@ def trains_whole(graph: Graph, batch_size: int) -> bool:
     """Whether each epoch is one step over the whole graph, rather than steps over batches with sampled neighbours."""
     edges = sum(len(csr.indices) for csr in graph.edges.values())
     return training_count(graph) <= batch_size and edges <= WHOLE_GRAPH_EDGES
+
+
+def propagates(graph: Graph, given: Hyperparameters) -> bool:
+    """Whether embeddings are propagated. Raises WorkFailed if they were to be and cannot."""
+    if not given.num_propagation:
+        return False
+    if any(isinstance(kind, EdgeType) for kind in graph.target.by_type):
+        raise WorkFailed(f"num-propagation is {given.num_propagation}, and edges are predicted; it must be 0, since embeddings are "
+                         "propagated among the nodes that are predicted")
+    if not trains_whole(graph, given.batch_size):
+        raise WorkFailed(f"num-propagation is {given.num_propagation}, and the graph is trained in batches; it must be 0, or the "
+                         f"graph have at most {WHOLE_GRAPH_EDGES} edges, both directions counted, and batch-size be at least its "
+                         f"{training_count(graph)} training nodes")
+    return True

@@ -137,13 +137,15 @@ class MixedLinear(nn.Module):
         dense: Columns of the dense part.
         hot: Columns of the other part; 0 for none.
         width: Columns of the result.
+        mean: Whether each row of the other part is divided by the number of its ones.
 
     Shapes:
         Dense ``[n, dense]`` and ``[n, hot]`` → ``[n, width]``.
     """
 
-    def __init__(self, dense: int, hot: int, width: int) -> None:
+    def __init__(self, dense: int, hot: int, width: int, *, mean: bool = False) -> None:
         super().__init__()
+        self._mean = mean
         bound = first_bound(dense + hot)
         self.weight = nn.Parameter(torch.empty(width, dense).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
@@ -152,7 +154,10 @@ class MixedLinear(nn.Module):
     def forward(self, dense: Tensor, hot: HotRows | None) -> Tensor:
         """The layer's result; ``hot`` is None for a layer without such columns."""
         result = F.linear(dense, self.weight, self.bias)
-        return result if self.hot_weight is None or hot is None else result + hot @ self.hot_weight
+        if self.hot_weight is None or hot is None:
+            return result
+        sums = hot @ self.hot_weight
+        return result + (sums / hot.offsets.diff().clamp(min=1)[:, None] if self._mean else sums)
 
 
 def first_bound(columns: int) -> float:

@@ -75,11 +75,11 @@ class Rgcn(nn.Module):
     def __init__(self, shape: GraphShape, hyperparameters: Hyperparameters) -> None:
         super().__init__()
         width, given = hyperparameters.num_hidden, hyperparameters
-        self._dropout = given.dropout
+        self._dropout, self._steps = given.dropout, given.num_propagation
         self._encoder_index = {node_type: i for i, node_type in enumerate(shape.node_counts)}
         self.encoders = nn.ModuleList(
             NodeEncoder(count, shape.features.get(node_type), width, embed=given.concat_node_embed,
-                        by_feature=given.per_feat_name_embed)
+                        by_feature=given.per_feat_name_embed, mean=given.num_layer == 0)
             for node_type, count in shape.node_counts.items())
         of_edges = zip(shape.edge_types, shape.edge_features, strict=True) if given.use_edge_features else ()
         edge_shapes = {edge_type: features for edge_type, features in of_edges if features}
@@ -103,6 +103,10 @@ class Rgcn(nn.Module):
         for block, convolution, norm in zip(batch.blocks, self.convolutions, self.norms, strict=True):
             computed = convolution(block, nodes)
             nodes = {node_type: self._drop(torch.relu(norm(vectors))) for node_type, vectors in computed.items()}
+        if not batch.blocks:
+            nodes = {node_type: torch.relu(vectors) for node_type, vectors in nodes.items()}
+        if batch.neighbours is not None:
+            nodes = {node_type: batch.neighbours.propagate(vectors, self._steps) for node_type, vectors in nodes.items()}
         return nodes
 
     def _drop(self, vectors: Tensor) -> Tensor:

@@ -11,11 +11,12 @@ from torch import Tensor
 from despina.graph.graph import EdgeType, Graph, Target
 from despina.learn.batches import Batch, predicted_edges, training_graph, whole_graph
 from despina.learn.decoders import LinkDecoder
-from despina.learn.hyperparameters import Hyperparameters, Parameters
+from despina.learn.hyperparameters import Hyperparameters, Parameters, propagates
 from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.labels import Members
 from despina.learn.models import Model
 from despina.learn.questions import Question, Questioner
+from despina.learn.residuals import correct
 from despina.learn.triples import Triples
 
 ROWS = 1 << 17
@@ -36,17 +37,25 @@ class Predictions:
     """Of links: the vector of each edge type that is predicted, or of all that a knowledge-graph embedding has."""
 
 
-def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperparameters: Parameters) -> Predictions:
-    """Apply the model to a whole graph, with all neighbours. ``hyperparameters`` are those of the model.
+def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperparameters: Parameters, *,
+                  correction: float = 0.0) -> Predictions:
+    """Apply the model to a whole graph, with all neighbours.
 
     Where links are predicted, those outside the training part carry no messages: they are to be found, not known.
+
+    Args:
+        model: What to apply.
+        graph: What to apply it to.
+        hyperparameters: Those of the model.
+        correction: The strength by which predictions of nodes are corrected (``residuals``); 0: they are not.
     """
     if isinstance(model, KnowledgeGraphEmbedding):
         return _vectors_of(model, graph)
     assert isinstance(hyperparameters, Hyperparameters)  # noqa: S101 - of a model with convolutions they are
     links = isinstance(model.decoder, LinkDecoder)
     seen = training_graph(graph) if links else graph
-    batch = whole_graph(seen, layers=hyperparameters.num_layer, edge_features=hyperparameters.use_edge_features)
+    batch = whole_graph(seen, layers=hyperparameters.num_layer, edge_features=hyperparameters.use_edge_features,
+                        propagates=propagates(graph, hyperparameters))
     embeddings = embed(model, batch)
     values: dict[str | EdgeType, NDArray[np.float32]] = {}
     if not links:
@@ -55,6 +64,7 @@ def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperpar
         stretches = [np.arange(start, min(start + ROWS, members.count)) for start in range(0, members.count, ROWS)]
         together = np.concatenate([values_of(model, embeddings, questioner.of_all_nodes(some), graph.target) for some in stretches])
         values = {kind: together[members.starts[i]:members.starts[i + 1]] for i, kind in enumerate(members.kinds)}
+    values = {kind: correct(graph, part, correction) for kind, part in values.items()} if correction else values
     relations = ({edge_type: model.decoder.relation(edge_type).detach().numpy() for edge_type in predicted_edges(graph)}
                  if isinstance(model.decoder, LinkDecoder) else {})
     return Predictions(embeddings={node_type: vectors.numpy() for node_type, vectors in embeddings.items()}, values=values,

@@ -39,6 +39,9 @@ MANY_NODES = 5_000_000
 MANY_RELATIONS = 50
 """Beyond these the relations' own matrices are too many to be learnt well, and bases are proposed for them."""
 
+FEW = 10
+"""Labels are few when there are so many times more nodes than training nodes."""
+
 EMBEDDING_BYTES = 8 * 2**30
 """What the embeddings of a knowledge graph may take at the widest, with their gradients and the state of the optimiser."""
 
@@ -112,13 +115,15 @@ def _convolution(graph: Graph) -> dict[str, Any]:
     links, metric = graph.target.task is Task.LINK_PREDICT, _metric(graph.target)
     everything = max(128, 1 << (max(1, training_count(graph)) - 1).bit_length())
     small = everything <= WHOLE_TRAINING and trains_whole(graph, everything)
+    if small and _few_labels(graph):
+        return _propagation(graph, metric)
     wide = sum(graph.node_counts.values()) <= MANY_NODES
     of_links = [_negatives(graph, low=4, high=64, default=16), _log("regularization-coef", 1e-4, 0.1, 0.01)] if links else []
     return {
         **_head(graph, RGCN, metric),
         "1-tier-param": [
             _powers("num-hidden", 32, 128, 64) if wide else _powers("num-hidden", 16, 64, 32),
-            _epochs(small=small, links=links),
+            _epochs(small=small),
             _log("lr", 0.005, 0.05, 0.01) if small else _log("lr", 0.001, 0.01, 0.01)],
         "2-tier-param": [
             _linear("dropout", 0.0, 0.5, 0.3), _switch("layer-norm", on=True), *of_links,
@@ -132,16 +137,48 @@ def _convolution(graph: Graph) -> dict[str, Any]:
             _whole("num-bases", 0, 8, 0, 2) if len(graph.edges) // 2 <= MANY_RELATIONS else _whole("num-bases", 0, 40, 40, 10),
             *([_switch("neg-share", on=True)] if links else [])],
         "fixed-param": [
-            _switch("concat-node-embed", on=True), _switch("use-self-loop", on=True), _switch("low-mem", on=True),
-            {"param": "l2norm", "type": "float", "default": 0.0}, *_stopping(10 if small and not links else 3)],
+            _switch("concat-node-embed", on=not (small and _described(graph))),
+            _switch("use-self-loop", on=True), _switch("low-mem", on=True),
+            {"param": "l2norm", "type": "float", "default": 0.0}, *_stopping(50 if small and not links else 3)],
     }
 
 
-def _epochs(*, small: bool, links: bool) -> Parameter:
+def _propagation(graph: Graph, metric: str) -> dict[str, Any]:
+    """APPNP (``neighbours.Neighbours.propagate``): the features of nodes, and ten steps along the links among them.
+
+    With few labels, and links that are alike in kind, the weights of convolutions are hardly learned. The values are those of the
+    paper, but for a stronger dropout: here it acts on the hidden vectors alone, and not on the features too.
+    """
+    everything = max(128, 1 << (max(1, training_count(graph)) - 1).bit_length())
+    return {
+        **_head(graph, RGCN, metric),
+        "1-tier-param": [_powers("num-hidden", 32, 128, 64), _whole("num-epochs", 100, 400, 300), _log("lr", 0.005, 0.05, 0.02)],
+        "2-tier-param": [_linear("dropout", 0.4, 0.8, 0.7), _log("l2norm", 1e-4, 5e-3, 5e-4),
+                         *([_switch("use-class-weight", on=True)] if metric == "F1" else [])],
+        "3-tier-param": [_powers("batch-size", everything, everything * 2, everything), _whole("num-propagation", 5, 20, 10)],
+        "fixed-param": [{"param": "num-layer", "type": "int", "default": 0}, _switch("concat-node-embed", on=False),
+                        _switch("layer-norm", on=False), *_stopping(100)],
+    }
+
+
+def _few_labels(graph: Graph) -> bool:
+    """Whether nodes are classified that have features and are linked to each other, and few of them are in the training part."""
+    kind = next(iter(graph.target.by_type))
+    linked = any(edge_type.source == edge_type.destination == kind and len(csr.indices) for edge_type, csr in graph.edges.items())
+    return (graph.target.task is Task.NODE_CLASS and isinstance(kind, str) and _described(graph)
+            and linked and training_count(graph) * FEW <= graph.node_counts[kind])
+
+
+def _described(graph: Graph) -> bool:
+    """Whether nodes are predicted, and have features: in a small graph vectors of their own would only learn them by heart."""
+    return any(isinstance(kind, str) and kind in graph.features for kind in graph.target.by_type)
+
+
+def _epochs(*, small: bool) -> Parameter:
     """``num-epochs`` of an R-GCN. An epoch of a large graph has many steps, one of a small graph a single step."""
     if not small:
         return _whole("num-epochs", 3, 30, 15)
-    return _whole("num-epochs", 100, 300, 200) if links else _whole("num-epochs", 50, 150, 100)
+    return _whole("num-epochs", 100, 300, 200)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from despina.graph.sampling import NeighbourSampler
 from despina.learn.batches import Batch, sampled, whole_graph
 from despina.learn.configuration import Evaluation
 from despina.learn.decoders import LinkDecoder
-from despina.learn.hyperparameters import Hyperparameters, trains_whole
+from despina.learn.hyperparameters import Hyperparameters, propagates, trains_whole
 from despina.learn.labels import Members
 from despina.learn.losses import Loss, classification_loss, regression_loss
 from despina.learn.metrics import measure
@@ -44,7 +44,8 @@ class Supervised:
         self._loss = self._loss_of(self._members.labels[self._members.train])
         self._questioner = Questioner(graph, self._members)
         self._judged = self._questioner.of_all_nodes(self._members.judged)
-        self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features)
+        self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features,
+                                       propagates=propagates(graph, given))
         self._whole = self._questioner.of_all_nodes(self._members.train) if trains_whole(graph, given.batch_size) else None
         self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
         self._seed = seed

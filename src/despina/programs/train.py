@@ -18,6 +18,7 @@ from despina.learn.evaluation import evaluate
 from despina.learn.hyperparameters import parameters_of, read_parameters, write_parameters
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
+from despina.learn.residuals import choose_strength, is_for
 from despina.learn.resume import TrainingState
 from despina.learn.tasks import objective_of
 from despina.learn.trainer import train
@@ -60,20 +61,26 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
         on_epoch=lambda epoch, value, best: context.report(epoch, given.num_epochs, "epoch", metric=evaluation.metric, value=value,
                                                            best=best))
     ended = time.monotonic()
+    predictions, correction = predict_graph(objective.model, graph, given), 0.0
+    if is_for(graph):
+        correction = choose_strength(graph, predictions.values[graph.target.node_type], evaluation)
+        predictions = predict_graph(objective.model, graph, given, correction=correction)
+    measured = evaluate(objective.model, graph, predictions, topk=evaluation.topk)
+    value = float(measured["valid"][evaluation.metric]) if correction else trained.value
     out = context.folder / "out"
     out.mkdir()
     checkpoint.save(out, objective.model, checkpoint.Description(
-        model=of_file.model, hyperparameters=write_parameters(given), evaluation=evaluation, epoch=trained.epoch,
-        value=trained.value, shape=GraphShape.of(graph)))
-    measured = evaluate(objective.model, graph, predict_graph(objective.model, graph, given), topk=evaluation.topk)
+        model=of_file.model, hyperparameters=write_parameters(given), evaluation=evaluation, correction=correction,
+        epoch=trained.epoch, value=value, shape=GraphShape.of(graph)))
     write_metrics(out, measured)
     write_json(out / FILE, training_report(
-        graph, trained, model=of_file.model, metric=evaluation.metric, metrics=measured, hyperparameters=write_parameters(given),
-        seed=SEED, seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
+        graph, trained, value=value, correction=correction, model=of_file.model, metric=evaluation.metric, metrics=measured,
+        hyperparameters=write_parameters(given), seed=SEED,
+        seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
     context.store.delete(state)
-    result: dict[str, Any] = msgspec.to_builtins(TrialResult(objective=trained.value, epoch=trained.epoch))
+    result: dict[str, Any] = msgspec.to_builtins(TrialResult(objective=value, epoch=trained.epoch))
     return result
 
 

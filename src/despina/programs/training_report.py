@@ -31,7 +31,9 @@ class TrainingReport(Frozen, frozen=True, kw_only=True):
     model: str
     metric: str
     value: float
-    """The metric on the validation part, by which the model was kept."""
+    """The metric on the validation part, after the correction."""
+    correction: float
+    """The strength by which predictions are corrected by their neighbours' residuals (``learn.residuals``); 0: they are not."""
     epoch: int
     """In which it was kept."""
     stopped_early: bool
@@ -50,13 +52,14 @@ class TrainingReport(Frozen, frozen=True, kw_only=True):
     curve: tuple[Epoch, ...]
 
 
-def training_report(graph: Graph, trained: Trained, *, model: str, metric: str, metrics: dict[str, dict[str, Any]],
-                    hyperparameters: dict[str, ParameterValue], seed: int, seconds: dict[str, float]) -> TrainingReport:
+def training_report(graph: Graph, trained: Trained, *, value: float, correction: float, model: str, metric: str,
+                    metrics: dict[str, dict[str, Any]], hyperparameters: dict[str, ParameterValue], seed: int,
+                    seconds: dict[str, float]) -> TrainingReport:
     """The report on a training that has just ended in this process."""
     name, of_floor = floor(graph)
     used = resource.getrusage(resource.RUSAGE_SELF)
     return TrainingReport(
-        task=graph.target.task, model=model, metric=metric, value=trained.value, epoch=trained.epoch,
+        task=graph.target.task, model=model, metric=metric, value=value, correction=correction, epoch=trained.epoch,
         stopped_early=trained.stopped_early, metrics=metrics, floor=Floor(name=name, metrics=of_floor),
         hyperparameters=hyperparameters, seed=seed, seconds={stage: round(taken, 3) for stage, taken in seconds.items()},
         versions={"python": platform.python_version()} | {package: version(package) for package in PACKAGES},

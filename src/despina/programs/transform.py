@@ -33,7 +33,7 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
     model, description = checkpoint.load(trial)
     description.shape.check(graph)
     context.report(0, 2, "file")
-    predictions = predict_graph(model, graph, description.given)
+    predictions = predict_graph(model, graph, description.given, correction=description.correction)
     out = context.folder / "out"
     out.mkdir()
     write_artifacts(out, graph, predictions, description)

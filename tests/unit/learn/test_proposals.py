@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.learn.graphs import changed, communities, labels_of, nameless, random_links
+from tests.unit.learn.graphs import LIKES, changed, communities, labels_of, nameless, random_links
 
 from despina.core.task import Task
 from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import Features, Graph
 from despina.learn.configuration import Configuration, check_target, read
-from despina.learn.hyperparameters import Hyperparameters, Parameters, parameters_of, read_parameters, trains_whole
+from despina.learn.hyperparameters import Hyperparameters, Parameters, parameters_of, propagates, read_parameters, trains_whole
 from despina.learn.proposals import ModelType, choose_model_type, default_configuration, templates
 
 HETEROGENEOUS: ModelType = "heterogeneous"
@@ -137,7 +137,21 @@ def test_a_small_graph_is_trained_as_a_whole(multilabel: bool) -> None:
     given = defaults(parsed(default_configuration(graph, HETEROGENEOUS)))
     assert isinstance(given, Hyperparameters)
     assert trains_whole(graph, given.batch_size)
-    assert (given.num_epochs, given.num_hidden, given.lr, given.window_for_early_stop) == (100, 64, 0.01, 10)
+    assert (given.num_epochs, given.num_hidden, given.lr, given.window_for_early_stop) == (200, 64, 0.01, 50)
+    assert not given.concat_node_embed, "users have features"
+
+
+def test_few_labels_of_linked_nodes_with_features_are_propagated() -> None:
+    graph = communities()
+    few = changed(graph, train=np.isin(np.arange(80), [0, 1, 2, 3, 50, 51, 52, 53]))
+    given = defaults(parsed(default_configuration(few, HETEROGENEOUS)))
+    assert isinstance(given, Hyperparameters)
+    assert (given.num_layer, given.num_propagation, given.concat_node_embed) == (0, 10, False)
+    assert propagates(few, given)
+    for other in (graph, replace(few, features={}), replace(few, edges={kind: few.edges[kind] for kind in (LIKES, LIKES.reverse)})):
+        given = defaults(parsed(default_configuration(other, HETEROGENEOUS)))
+        assert isinstance(given, Hyperparameters)
+        assert given.num_propagation == 0
 
 
 def test_a_large_training_part_has_the_ranges_of_the_guide() -> None:

@@ -110,7 +110,7 @@ CHANGES: dict[str, Any] = {
     "batch-size": 4, "concat-node-embed": False, "dropout": 0.6, "edge-num-hidden": 3, "fanout": [1], "l2norm": 0.5,
     "layer-norm": False, "lr": 0.005, "num-bases": 2, "num-epochs": 2, "num-hidden": 8, "num-layer": 1, "per-feat-name-embed": True,
     "sparse-lr": 0.1, "use-class-weight": True, "use-edge-features": False, "use-self-loop": False}
-NEEDS_MORE = {"enable-early-stop", "window-for-early-stop", "low-mem"}
+NEEDS_MORE = {"enable-early-stop", "window-for-early-stop", "low-mem", "num-propagation"}
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES))

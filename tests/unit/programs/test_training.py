@@ -34,6 +34,7 @@ from despina.core.task import Task
 from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import Graph
 from despina.learn.proposals import ModelType, choose_model_type, default_configuration
+from despina.learn.residuals import STRENGTHS
 from despina.programs import strategy, train, transform
 from despina.programs.context import Context
 from despina.programs.instances import training_recommendation
@@ -121,8 +122,8 @@ def test_a_trial_reports_its_progress_and_writes_the_model(place: Place, capsys:
     assert [line.step for line in lines] == [0, 1, 2, 3, 4, 5]
     assert {(line.of, line.unit, line.metric) for line in lines} == {(5, "epoch", "acc")}
     assert lines[0].value is None
-    assert lines[-1].best == result.objective == max(line.value for line in lines if line.value is not None)
-    assert lines[result.epoch].value == result.objective
+    assert lines[-1].best == lines[result.epoch].value == max(line.value for line in lines if line.value is not None)
+    assert result.objective >= lines[-1].best, "it is that of the corrected predictions"
     assert sorted(path.name for path in (place.bucket / "model").iterdir()) == [
         "eval_metrics_info.json", "model.json", "model.safetensors", "test_metrics_info.json", "training-report.json"]
     assert place.json("model/eval_metrics_info.json")["acc"] == result.objective
@@ -173,7 +174,8 @@ def test_a_report_tells_how_the_training_went_and_what_is_reached_without_a_grap
     assert report.hyperparameters["num-hidden"] == PARAMETERS["num-hidden"]
     assert set(report.versions) == {"python", "despina", "torch", "numpy"}
     assert [point.epoch for point in report.curve] == [1, 2, 3, 4, 5]
-    assert report.curve[trial.epoch - 1].value == trial.objective
+    assert report.curve[trial.epoch - 1].value == max(point.value for point in report.curve if point.value is not None)
+    assert report.correction in STRENGTHS
     assert all(np.isfinite(point.loss) for point in report.curve)
     assert set(report.seconds) == {"load", "train", "evaluate"}
     assert report.cpu_seconds > 0
