@@ -46,10 +46,11 @@ TRIPLES_PER_SECOND = 285_000
 """That become a property graph."""
 BYTES_PER_TRIPLE = 270
 """Memory while they do."""
-EPOCHS: tuple[tuple[float, int, float], ...] = ((4_000_000, 100, 2_900_000), (inf, 15, 170_000))
+EPOCHS: tuple[tuple[float, int, float], ...] = ((4_000_000, 200, 2_900_000), (inf, 15, 170_000))
 """Edges, both directions counted, up to which a trial has so many epochs, at so many edges a second: of the graph as a whole, and
 of batches (``learn.hyperparameters``). Measured by python bench/train.py: "epoch, whole graph" and "epoch, batches"."""
 
+NODE_TASKS = (Task.NODE_CLASS, Task.NODE_REGRESSION)
 SHORT = 1_000
 """Bytes of the node types in a shortened estimate, and of its edge types."""
 _LINK = re.compile(rb"\s*\S+\s+(?!<http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type>)\S+\s+[<_]")
@@ -91,7 +92,7 @@ class Estimate(Frozen, frozen=True, kw_only=True, rename="camel"):
     """Of what data processing writes."""
     processing_minutes: float
     training_minutes: float | None
-    """Of one trial with default hyperparameters; None where the task is not trained yet, or not known before RDF is converted."""
+    """Of one trial with the defaults; None where edges are predicted, and where the task is not known before RDF is converted."""
 
     def shortened(self) -> dict[str, Any]:
         """As JSON of some thousand bytes: the smallest types are left out if need be, and counted as ``typesLeftOut``."""
@@ -142,7 +143,7 @@ def estimate(folder: Path, configuration: ExportConfiguration, *, earlier: Encod
         node_types=(*_listed(found.nodes), *(TypeEstimate(name=name, count=None, width=0) for name in found.unlisted)),
         edge_types=_listed(found.edges), array_bytes=arrays, disk_bytes=int(DISK_OVER_ARRAYS * arrays),
         peak_memory_bytes=peak, processing_minutes=_minutes(seconds),
-        training_minutes=_training_minutes(2 * edges) if configuration.target.task is Task.NODE_CLASS else None)
+        training_minutes=_training_minutes(2 * edges) if configuration.target.task in NODE_TASKS else None)
 
 
 def estimate_triples(folder: Path, files: Sequence[str]) -> Estimate:
