@@ -24,8 +24,8 @@ class Neighbours:
         count = graph.node_counts[node_type]
         ends = [graph.edges[kind].ends() for kind in graph.edges
                 if kind.source == kind.destination == node_type and not kind.is_reverse_in(graph.edges)]
-        self.none = not any(len(sources) for sources, _ in ends)
-        """Whether there are no such links."""
+        self.count = sum(len(sources) for sources, _ in ends)
+        """Of the links."""
         selves = [(np.arange(count, dtype=np.int32),) * 2] if own else []
         pairs = [*ends, *((destinations, sources) for sources, destinations in ends), *selves]
         sources, destinations = (np.concatenate([np.empty(0, dtype=np.int32), *(pair[i] for pair in pairs)]) for i in (0, 1))

@@ -25,6 +25,9 @@ STRENGTHS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 ROUNDS = 60
 """Of the spreading: what is left after them counts for nothing but with the greatest strengths."""
 
+MOST_LINKS = 4_000_000
+"""With more links among the target nodes nothing is corrected: to try all strengths would take longer than it is worth."""
+
 Values = NDArray[np.float32]
 
 
@@ -61,9 +64,9 @@ def correct(graph: Graph, values: Values, strength: float, neighbours: Neighbour
 
 
 def choose_strength(graph: Graph, values: Values, evaluation: Evaluation) -> float:
-    """The strength that is best on the validation part, the least of equals; 0 without such a part, or without neighbours."""
+    """The strength that is best on the validation part, the least of equals; 0 without such a part, and with no or too many links."""
     part, neighbours = graph.target.nodes, Neighbours(graph)
-    if neighbours.none or not part.valid.any() or part.labels is None:
+    if not 0 < neighbours.count <= MOST_LINKS or not part.valid.any() or part.labels is None:
         return 0.0
     sign = -1 if evaluation.metric in LOWER_IS_BETTER else 1
     measured = [sign * measure(evaluation.metric, correct(graph, values, strength, neighbours)[part.valid], part.labels[part.valid],

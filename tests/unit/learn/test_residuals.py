@@ -12,7 +12,7 @@ from tests.unit.learn.graphs import KNOWS, changed, communities, labels_of, numb
 from despina.core.errors import WorkFailed
 from despina.core.task import Task
 from despina.graph.graph import Graph, both_directions
-from despina.learn import trainer
+from despina.learn import residuals, trainer
 from despina.learn.configuration import Evaluation
 from despina.learn.hyperparameters import propagates, read_parameters
 from despina.learn.metrics import measure
@@ -90,14 +90,17 @@ def test_labels_outside_the_training_part_have_no_influence_on_the_correction(gr
     np.testing.assert_array_equal(correct(graph, values, 0.9), correct(blind, values, 0.9))
 
 
-def test_without_links_or_a_validation_part_nothing_is_corrected() -> None:
+def test_without_links_or_a_validation_part_nothing_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = numbers_of_users()
     values = predictions(graph, np.random.default_rng(0))
+    assert choose_strength(graph, values, MSE) > 0.0
     nobody = np.array([], dtype=np.int32)
     alone = replace(graph, edges=graph.edges | both_directions(KNOWS, nobody, nobody, graph.node_counts))
     assert choose_strength(alone, values, MSE) == 0.0
     assert choose_strength(changed(graph, valid=np.zeros(80, dtype=np.bool_)), values, MSE) == 0.0
     np.testing.assert_array_equal(correct(graph, values, 0.0), values)
+    monkeypatch.setattr(residuals, "MOST_LINKS", 10)
+    assert choose_strength(graph, values, MSE) == 0.0
 
 
 def test_propagated_features_are_learned_from_few_labels() -> None:
