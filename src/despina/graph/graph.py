@@ -38,10 +38,14 @@ class EdgeType(NamedTuple):
         """The type of the same edges walked backwards, ``(destination, rev-relation, source)``."""
         return EdgeType(self.destination, REVERSE + self.relation, self.source)
 
+    @property
+    def forward(self) -> "EdgeType":
+        """The type that this one is the reverse of, if it is one."""
+        return EdgeType(self.destination, self.relation.removeprefix(REVERSE), self.source)
+
     def is_reverse_in(self, others: Container["EdgeType"]) -> bool:
         """Whether it is the reverse of one of these types."""
-        forward = EdgeType(self.destination, self.relation.removeprefix(REVERSE), self.source)
-        return self.relation.startswith(REVERSE) and forward in others
+        return self.relation.startswith(REVERSE) and self.forward in others
 
     def __str__(self) -> str:
         return f"({self.source})-{self.relation}-({self.destination})"

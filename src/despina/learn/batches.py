@@ -1,5 +1,6 @@
 """What a model computes on: the whole graph, or the sampled neighbourhood of a few nodes, in one form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,9 @@ from despina.graph.sampling import Neighbourhood
 from despina.learn.adjacency import Adjacency
 from despina.learn.linear import FeatureRows, FeatureShape
 from despina.learn.neighbours import Neighbours
+
+EdgeLabels = Mapping[EdgeType, NDArray[np.float32]]
+"""Forward edge type → the labels ``[edges, d]`` that messages carry along its edges, zeros where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,8 @@ def without(graph: Graph, rows: dict[EdgeType, NDArray[np.int64]]) -> Graph:
     return replace(graph, edges=edges)
 
 
-def whole_graph(graph: Graph, *, layers: int, edge_features: bool, propagates: bool = False) -> Batch:
+def whole_graph(graph: Graph, *, layers: int, edge_features: bool, propagates: bool = False,
+                labels: EdgeLabels | None = None) -> Batch:
     """Everything that ``layers`` layers need to compute all nodes that predictions are made from, and to propagate them."""
     adjacencies: dict[EdgeType, Adjacency] = {}
     attributes: dict[EdgeType, FeatureRows] = {}
@@ -96,7 +101,7 @@ def whole_graph(graph: Graph, *, layers: int, edge_features: bool, propagates: b
             if edge_type not in adjacencies:
                 csr = graph.edges[edge_type]
                 adjacencies[edge_type] = Adjacency.of(csr, n_source=graph.node_counts[edge_type.source])
-                attributes |= _attributes(graph, edge_type, csr, few=False) if edge_features else {}
+                attributes |= _attributes(graph, edge_type, csr, labels or {}, edge_features=edge_features, few=False)
         blocks.insert(0, Block(destinations={node_type: graph.node_counts[node_type] for node_type in sorted(needed)},
                                adjacencies={edge_type: adjacencies[edge_type] for edge_type in used},
                                edge_features={edge_type: attributes[edge_type] for edge_type in used if edge_type in attributes}))
@@ -107,14 +112,24 @@ def whole_graph(graph: Graph, *, layers: int, edge_features: bool, propagates: b
                  neighbours=Neighbours(graph, own=True) if propagates else None)
 
 
-def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool) -> Batch:
+def relabelled(batch: Batch, graph: Graph, labels: EdgeLabels, *, edge_features: bool) -> Batch:
+    """The same whole graph, whose edges carry other labels."""
+    carried: dict[EdgeType, FeatureRows] = {}
+    for edge_type in labels:
+        for direction in (edge_type, edge_type.reverse):
+            carried |= _attributes(graph, direction, graph.edges[direction], labels, edge_features=edge_features, few=False)
+    return replace(batch, blocks=tuple(replace(block, edge_features=block.edge_features | {
+        edge_type: rows for edge_type, rows in carried.items() if edge_type in block.adjacencies}) for block in batch.blocks))
+
+
+def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool, labels: EdgeLabels | None = None) -> Batch:
     """A sampled neighbourhood; the model computes its seeds."""
     reads = {node_type: len(indices) for node_type, indices in neighbourhood.nodes.items()}
     blocks = []
     for layer in neighbourhood.layers:
         attributes: dict[EdgeType, FeatureRows] = {}
-        for edge_type, csr in layer.edges.items() if edge_features else ():
-            attributes |= _attributes(graph, edge_type, csr, few=True)
+        for edge_type, csr in layer.edges.items():
+            attributes |= _attributes(graph, edge_type, csr, labels or {}, edge_features=edge_features, few=True)
         adjacencies = {edge_type: Adjacency.of(csr, n_source=reads[edge_type.source]) for edge_type, csr in layer.edges.items()}
         blocks.append(Block(destinations=layer.destinations, adjacencies=adjacencies, edge_features=attributes))
         reads = layer.destinations
@@ -124,6 +139,14 @@ def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool) 
                  features=features, blocks=tuple(blocks))
 
 
-def _attributes(graph: Graph, edge_type: EdgeType, csr: Csr, *, few: bool) -> dict[EdgeType, FeatureRows]:
-    features = features_of_edges(graph, edge_type)
-    return {} if features is None else {edge_type: FeatureRows.of(features, csr.edge_ids, few=few)}
+def _attributes(graph: Graph, edge_type: EdgeType, csr: Csr, labels: EdgeLabels, *, edge_features: bool,
+                few: bool) -> dict[EdgeType, FeatureRows]:
+    """What edges carry: their features, and the labels of those that are predicted."""
+    features = features_of_edges(graph, edge_type) if edge_features else None
+    rows = None if features is None else FeatureRows.of(features, csr.edge_ids, few=few)
+    carried = labels.get(edge_type, labels.get(edge_type.forward))
+    if carried is not None:
+        columns = torch.from_numpy(carried[csr.edge_ids])
+        rows = (FeatureRows(dense=columns, hot=None) if rows is None
+                else FeatureRows(dense=torch.cat([rows.dense, columns], dim=1), hot=rows.hot))
+    return {} if rows is None else {edge_type: rows}

@@ -56,6 +56,25 @@ class Members:
         return found
 
 
+def carried_labels(graph: Graph, members: Members) -> dict[EdgeType, NDArray[np.float32]]:
+    """The labels of training edges, as messages carry them: whether there is one, and what it is, a column for each class, or the
+    number in units of its deviation around its mean. Nothing where nodes or links are predicted.
+    """
+    if members.labels is None or not isinstance(members.kinds[0], EdgeType):
+        return {}
+    labels = members.labels
+    if graph.target.classes:
+        columns = labels if labels.ndim == 2 else labels[:, None] == np.arange(len(graph.target.classes))
+    else:
+        known = labels[members.train].astype(np.float64)
+        columns = np.nan_to_num((labels - known.mean()) / (known.std() or 1.0))[:, None]
+    carried = np.zeros((members.count, columns.shape[1] + 1), dtype=np.float32)
+    carried[members.train, 0] = 1
+    carried[members.train, 1:] = columns[members.train]
+    return {kind: carried[members.starts[i]:members.starts[i + 1]] for i, kind in enumerate(members.kinds)
+            if isinstance(kind, EdgeType)}
+
+
 def _together(parts: list[Labelled]) -> NDArray[Any] | None:
     labels = [part.labels for part in parts if part.labels is not None]
     return np.concatenate(labels) if labels else None

@@ -57,6 +57,14 @@ class GraphShape(Frozen, frozen=True, kw_only=True):
         """Scores of a node or edge that has labels."""
         return len(self.classes) or 1
 
+    def carried_by(self, edge_type: EdgeType, *, features: bool) -> FeatureShape | None:
+        """The shape of what messages carry along edges of a type: their features, and their labels if they have any."""
+        own = self.features_of(edge_type) if features else None
+        labels = 0 if self.task is Task.LINK_PREDICT or not {edge_type, edge_type.forward} & set(self.kinds) else self.outputs + 1
+        if not labels:
+            return own
+        return FeatureShape(columns={}, dense=labels + (own.dense if own else 0), hot=own.hot if own else 0)
+
     def features_of(self, edge_type: EdgeType) -> FeatureShape | None:
         """The shape of the features of an edge type."""
         return self.edge_features[self.edge_types.index(edge_type)]
@@ -81,8 +89,8 @@ class Rgcn(nn.Module):
             NodeEncoder(count, shape.features.get(node_type), width, embed=given.concat_node_embed,
                         by_feature=given.per_feat_name_embed, mean=given.num_layer == 0)
             for node_type, count in shape.node_counts.items())
-        of_edges = zip(shape.edge_types, shape.edge_features, strict=True) if given.use_edge_features else ()
-        edge_shapes = {edge_type: features for edge_type, features in of_edges if features}
+        edge_shapes = {edge_type: carried for edge_type in shape.edge_types
+                       if (carried := shape.carried_by(edge_type, features=given.use_edge_features))}
         self.convolutions = nn.ModuleList(
             RelationalConvolution(width, shape.edge_types, bases=given.num_bases, self_loop=given.use_self_loop,
                                   edge_shapes=edge_shapes, edge_hidden=given.edge_num_hidden)

@@ -13,7 +13,7 @@ from despina.learn.batches import Batch, predicted_edges, training_graph, whole_
 from despina.learn.decoders import LinkDecoder
 from despina.learn.hyperparameters import Hyperparameters, Parameters, propagates
 from despina.learn.kge import KnowledgeGraphEmbedding
-from despina.learn.labels import Members
+from despina.learn.labels import Members, carried_labels
 from despina.learn.models import Model
 from despina.learn.questions import Question, Questioner
 from despina.learn.residuals import correct
@@ -55,7 +55,7 @@ def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperpar
     links = isinstance(model.decoder, LinkDecoder)
     seen = training_graph(graph) if links else graph
     batch = whole_graph(seen, layers=hyperparameters.num_layer, edge_features=hyperparameters.use_edge_features,
-                        propagates=propagates(graph, hyperparameters))
+                        propagates=propagates(graph, hyperparameters), labels=carried_labels(graph, Members.of(graph)))
     embeddings = embed(model, batch)
     values: dict[str | EdgeType, NDArray[np.float32]] = {}
     if not links:

@@ -113,6 +113,8 @@ def _convolution(graph: Graph) -> dict[str, Any]:
     patience than the guide's ranges for large graphs.
     """
     links, metric = graph.target.task is Task.LINK_PREDICT, _metric(graph.target)
+    # Messages carry the labels of other edges: those of the edge's own ends say most, and more of them say more.
+    of_edges = graph.target.task in {Task.EDGE_CLASS, Task.EDGE_REGRESSION}
     everything = max(128, 1 << (max(1, training_count(graph)) - 1).bit_length())
     small = everything <= WHOLE_TRAINING and trains_whole(graph, everything)
     if small and _few_labels(graph):
@@ -124,7 +126,7 @@ def _convolution(graph: Graph) -> dict[str, Any]:
         "1-tier-param": [
             _powers("num-hidden", 32, 128, 64) if wide else _powers("num-hidden", 16, 64, 32),
             _epochs(small=small),
-            _log("lr", 0.005, 0.05, 0.01) if small else _log("lr", 0.001, 0.01, 0.01)],
+            _log("lr", 0.005, 0.05, 0.01) if small else _log("lr", 0.001, 0.01, 0.003 if of_edges else 0.01)],
         "2-tier-param": [
             _linear("dropout", 0.0, 0.5, 0.3), _switch("layer-norm", on=True), *of_links,
             # F1 weighs every class alike, the loss by itself every node or edge, so that a rare class hardly counts in it. A larger
@@ -132,8 +134,9 @@ def _convolution(graph: Graph) -> dict[str, Any]:
             *([_switch("use-class-weight", on=True)] if metric == "F1" else [])],
         "3-tier-param": [
             _powers("batch-size", everything // 2, everything * 2, everything) if small else _powers("batch-size", 128, 4096, 1024),
-            {"param": "fanout", "type": "int", "options": [[10, 30], [15, 30], [15, 15], [10, 15, 15]], "default": [10, 15, 15]},
-            _whole("num-layer", 1, 3, 2),
+            {"param": "fanout", "type": "int", "default": [50] if of_edges else [10, 15, 15],
+             "options": [[10, 30], [15, 30], [15, 15], [10, 15, 15], *([[50]] if of_edges else [])]},
+            _whole("num-layer", 1, 3, 1 if of_edges else 2),
             _whole("num-bases", 0, 8, 0, 2) if len(graph.edges) // 2 <= MANY_RELATIONS else _whole("num-bases", 0, 40, 40, 10),
             *([_switch("neg-share", on=True)] if links else [])],
         "fixed-param": [

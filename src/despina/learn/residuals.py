@@ -64,7 +64,7 @@ def correct(graph: Graph, values: Values, strength: float, neighbours: Neighbour
 
 
 def choose_strength(graph: Graph, values: Values, evaluation: Evaluation) -> float:
-    """The strength that is best on the validation part, the least of equals; 0 without such a part, and with no or too many links."""
+    """The strength that is best on the validation part, the least of equals; 0 without such a part, or links, or with too many."""
     part, neighbours = graph.target.nodes, Neighbours(graph)
     if not 0 < neighbours.count <= MOST_LINKS or not part.valid.any() or part.labels is None:
         return 0.0

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -9,18 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from despina.graph.graph import Graph
+from despina.graph.graph import EdgeType, Graph
 from despina.graph.sampling import NeighbourSampler
-from despina.learn.batches import Batch, sampled, whole_graph
+from despina.learn.batches import Batch, EdgeLabels, relabelled, sampled, whole_graph
 from despina.learn.configuration import Evaluation
 from despina.learn.decoders import LinkDecoder
 from despina.learn.hyperparameters import Hyperparameters, propagates, trains_whole
-from despina.learn.labels import Members
+from despina.learn.labels import Members, carried_labels
 from despina.learn.losses import Loss, classification_loss, regression_loss
 from despina.learn.metrics import measure
 from despina.learn.models import GraphShape, Model, optimisers
 from despina.learn.predictor import embed, values_of
 from despina.learn.questions import Question, Questioner
+
+ASKED = 0.5
+"""The share of the training edges that a step on the whole graph asks for. The labels of the others travel with the messages."""
 
 
 class Supervised:
@@ -43,15 +47,27 @@ class Supervised:
         self.optimisers = optimisers(self.model, given)
         self._loss = self._loss_of(self._members.labels[self._members.train])
         self._questioner = Questioner(graph, self._members)
+        self._carried = carried_labels(graph, self._members)
         self._judged = self._questioner.of_all_nodes(self._members.judged)
         self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features,
-                                       propagates=propagates(graph, given))
+                                       propagates=propagates(graph, given), labels=self._carried)
         self._whole = self._questioner.of_all_nodes(self._members.train) if trains_whole(graph, given.batch_size) else None
         self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
         self._seed = seed
         self._random = np.random.default_rng(seed)
         fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))
         self._sampler = NeighbourSampler(graph, fanouts, seed=seed)
+
+    @contextmanager
+    def _hidden(self, asked: NDArray[np.int64]) -> Iterator[EdgeLabels]:
+        """The labels that messages carry, in this context without those that are asked for."""
+        rows = {kind: rows for kind, (_, rows) in self._members.rows(asked).items() if isinstance(kind, EdgeType)}
+        saved = {kind: self._carried[kind][some] for kind, some in rows.items() if kind in self._carried}
+        for kind in saved:
+            self._carried[kind][rows[kind]] = 0
+        yield self._carried
+        for kind, labels in saved.items():
+            self._carried[kind][rows[kind]] = labels
 
     def _loss_of(self, labels: NDArray[np.generic]) -> Loss:
         """The loss of these training labels; the model learns in which units it is to count."""
@@ -70,13 +86,22 @@ class Supervised:
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""
-        if self._whole:
+        if self._whole and not self._carried:
             yield partial(self._descend, self._everything, self._whole)
+            return
+        if self._whole:
+            asked = self._random.permutation(self._members.train)[:max(1, round(ASKED * len(self._members.train)))]
+            with self._hidden(asked) as labels:
+                batch = relabelled(self._everything, self._graph, labels, edge_features=self._given.use_edge_features)
+            yield partial(self._descend, batch, self._questioner.of_all_nodes(asked))
             return
         order = self._random.permutation(self._members.train)
         for start in range(0, len(order), self._given.batch_size):
-            seeds, question = self._questioner.of_seeds(order[start:start + self._given.batch_size])
-            batch = sampled(self._graph, self._sampler.sample(seeds), edge_features=self._given.use_edge_features)
+            asked = order[start:start + self._given.batch_size]
+            seeds, question = self._questioner.of_seeds(asked)
+            with self._hidden(asked) as labels:
+                batch = sampled(self._graph, self._sampler.sample(seeds), edge_features=self._given.use_edge_features,
+                                labels=labels)
             yield partial(self._descend, batch, question)
 
     def _descend(self, batch: Batch, question: Question) -> Tensor:

@@ -12,10 +12,12 @@ from tests.unit.learn.graphs import RATES, REVIEWS, numbers_of_users, ratings
 from despina.core.errors import WorkFailed
 from despina.core.task import Task
 from despina.graph.graph import Graph
+from despina.learn import batches, supervised
 from despina.learn.configuration import Evaluation
 from despina.learn.hyperparameters import read_parameters
 from despina.learn.metrics import errors, measure
 from despina.learn.predictor import Predictions, predict_graph
+from despina.learn.questions import Question
 from despina.learn.supervised import Supervised
 from despina.learn.trainer import Trained, train
 
@@ -104,3 +106,48 @@ def test_without_training_edges_there_is_nothing_to_learn() -> None:
     nothing: dict[Any, Any] = {kind: replace(part, train=np.zeros_like(part.train)) for kind, part in graph.target.by_type.items()}
     with pytest.raises(WorkFailed, match="with a 'stars' is in the training part: nothing to learn from"):
         learned(replace(graph, target=replace(graph.target, by_type=nothing)), WHOLE, ACCURACY)
+
+
+@pytest.mark.parametrize("parameters", [WHOLE, BATCHES], ids=["whole graph", "batches"])
+@pytest.mark.parametrize("task", [Task.EDGE_REGRESSION, Task.EDGE_CLASS])
+def test_the_label_of_an_edge_is_hidden_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any],
+                                                             task: Task) -> None:
+    """Messages carry the labels of all other training edges, and of no others."""
+    graph = ratings(task)
+    given = read_parameters(parameters)
+    objective = Supervised(graph, given, MSE if task is Task.EDGE_REGRESSION else ACCURACY, seed=0)
+    carried, asked = list[Any](), list[NDArray[np.int64]]()
+    answer = Question.answer
+
+    def noting(make: Any) -> Any:
+        def made(*arguments: Any, **options: Any) -> Any:
+            labels = options.get("labels", arguments[-1])
+            carried.append({kind: columns.copy() for kind, columns in labels.items()})
+            return make(*arguments, **options)
+        return made
+
+    def noted(question: Question, *arguments: Any) -> Any:
+        asked.append(question.members)
+        return answer(question, *arguments)
+
+    monkeypatch.setattr(supervised, "relabelled", noting(batches.relabelled))
+    monkeypatch.setattr(supervised, "sampled", noting(batches.sampled))
+    monkeypatch.setattr(Question, "answer", noted)
+    for step in objective.steps():
+        step()
+    train_part = np.concatenate([part.train for part in graph.target.by_type.values()])
+    assert len(asked) == len(carried) == objective.per_epoch
+    for members, labels in zip(asked, carried, strict=True):
+        shown = np.concatenate([labels[kind][:, 0] for kind in (RATES, REVIEWS)]) > 0
+        expected = train_part.copy()
+        expected[members] = False
+        np.testing.assert_array_equal(shown, expected)
+        assert not np.concatenate([labels[kind] for kind in (RATES, REVIEWS)])[~shown].any()
+
+
+def test_labels_travel_with_messages() -> None:
+    """Without any edge feature, and with one end that says nothing, the other edges of an end tell its level."""
+    graph = replace(ratings(Task.EDGE_REGRESSION), edge_features={})
+    _, predictions = learned(graph, WHOLE | {"concat-node-embed": False}, MSE)
+    values, truth = of_part(graph, predictions, "test")
+    assert errors(values[:, 0], truth)["r2"] > 0.5
