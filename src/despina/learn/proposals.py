@@ -144,7 +144,7 @@ def _convolution(graph: Graph) -> dict[str, Any]:
             _whole("num-bases", 0, 8, 0, 2) if len(graph.edges) // 2 <= MANY_RELATIONS else _whole("num-bases", 0, 40, 40, 10),
             *([_switch("neg-share", on=True)] if links else [])],
         "fixed-param": [
-            _switch("concat-node-embed", on=not (small and _described(graph))),
+            _switch("concat-node-embed", on=not (small and graph.target.task is Task.NODE_REGRESSION and _described(graph))),
             _switch("use-self-loop", on=True), _switch("low-mem", on=True),
             {"param": "l2norm", "type": "float", "default": 0.0}, *_stopping(50 if small and not links else 3)],
     }
@@ -177,7 +177,7 @@ def _few_labels(graph: Graph) -> bool:
 
 
 def _described(graph: Graph) -> bool:
-    """Whether nodes are predicted, and have features: in a small graph vectors of their own would only learn them by heart."""
+    """Whether nodes are predicted, and have features."""
     return any(isinstance(kind, str) and kind in graph.features for kind in graph.target.by_type)
 
 

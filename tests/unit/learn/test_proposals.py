@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.learn.graphs import LIKES, changed, communities, labels_of, nameless, random_links
+from tests.unit.learn.graphs import LIKES, changed, communities, labels_of, nameless, numbers_of_users, random_links
 
 from despina.core.task import Task
 from despina.graph.faults import Fault, InputFault
@@ -138,7 +138,15 @@ def test_a_small_graph_is_trained_as_a_whole(multilabel: bool) -> None:
     assert isinstance(given, Hyperparameters)
     assert trains_whole(graph, given.batch_size)
     assert (given.num_epochs, given.num_hidden, given.lr, given.window_for_early_stop) == (200, 64, 0.01, 50)
-    assert not given.concat_node_embed, "users have features"
+    assert given.concat_node_embed
+
+
+def test_numbers_of_nodes_with_features_are_not_learned_by_heart() -> None:
+    """Vectors of their own would learn them."""
+    for graph, beside in ((numbers_of_users(), False), (replace(numbers_of_users(), features={}), True)):
+        given = defaults(parsed(default_configuration(graph, HETEROGENEOUS)))
+        assert isinstance(given, Hyperparameters)
+        assert given.concat_node_embed is beside
 
 
 def test_few_labels_of_linked_nodes_with_features_are_propagated() -> None:
