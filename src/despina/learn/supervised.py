@@ -33,8 +33,8 @@ class Supervised:
     A small graph is trained as a whole: an epoch is one step. Else an epoch visits the training nodes or edges once, in random
     order, ``batch-size`` at a time, with sampled neighbours. Without a validation part the training part takes its place.
 
-    Where edges have labels, messages carry those of training edges (Berg, Kipf and Welling, "Graph Convolutional Matrix Completion",
-    2018; Shi et al., "Masked Label Prediction", 2021), but not those of the edges that a step asks for, in either direction.
+    Where edges have labels, messages carry those of training edges (Berg, Kipf and Welling, "Graph Convolutional Matrix
+    Completion", 2018; Shi et al., "Masked Label Prediction", 2021), but not those of the edges that a step asks for.
 
     Raises:
         WorkFailed: there is nothing to learn from.
