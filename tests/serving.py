@@ -146,7 +146,7 @@ class Server:
         return job
 
     def processes(self) -> list[int]:
-        """All living processes that belong to runs of this data directory, supervisors not included."""
+        """All living processes that belong to runs of this data directory, supervisors included."""
         wanted = f"DESPINA_S3_FOLDER={self.data_dir / 's3'}".encode()
         found = []
         for entry in Path("/proc").iterdir():

@@ -59,7 +59,8 @@ class Parts:
             environment={"DESPINA_S3_FOLDER": str(self.folders["s3"])}, on_change=hints.wake_run)
         self.jobs = Jobs(store=self.store, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock,
                          max_active_jobs=settings.max_active_jobs, hints=hints)
-        self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints)
+        self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
+                                     stalled_after=round(settings.stalled_after_seconds * 1000))
         self._thread = threading.Thread(target=self.reconciler.run, name="despina-reconciler", daemon=True)
 
     def start(self) -> None:

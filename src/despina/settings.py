@@ -50,19 +50,21 @@ class Settings(Frozen, frozen=True, kw_only=True):
     """How long a request body may take to arrive."""
     stop_grace_seconds: float = 5
     """How long a run that is stopped has between SIGTERM and SIGKILL."""
+    stalled_after_seconds: float = 3600
+    """How long a training may give no sign of life (a step of its own, or an evaluation) before it is ended and tried again."""
 
 
 _SECTIONS = {
     "cluster": ("region", "account_id", "resource_id", "ml_enabled", "neptune_ml_iam_role"),
     "limits": ("max_active_jobs", "max_in_flight", "requests_per_second", "max_body_bytes", "body_timeout_seconds"),
 }
-_TOP = ("host", "port", "data_dir", "database_url", "engine", "stop_grace_seconds")
+_TOP = ("host", "port", "data_dir", "database_url", "engine", "stop_grace_seconds", "stalled_after_seconds")
 _LATER = {
     "iam_auth": "signature checks", "tls_cert": "TLS", "tls_key": "TLS", "roles": "enforced roles", "principals": "principals",
 }
 """Settings of the design whose part is not built yet: refused, so that nobody believes himself protected."""
 _AT_LEAST = {"port": 0, "max_active_jobs": 1, "max_in_flight": 1, "requests_per_second": 1, "max_body_bytes": 1,
-             "body_timeout_seconds": 0.001, "stop_grace_seconds": 0}
+             "body_timeout_seconds": 0.001, "stop_grace_seconds": 0, "stalled_after_seconds": 1}
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:

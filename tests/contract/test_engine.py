@@ -67,7 +67,7 @@ def test_a_program_without_a_readable_last_word_fails(world: World, behaviour: s
 
 def test_a_killed_program_is_lost(world: World) -> None:
     seen = world.run("die")
-    reason = "The program was killed by SIGKILL, perhaps for lack of memory."
+    reason = "The program was killed by SIGKILL."
     assert (seen.state, seen.result, seen.failure_reason) == (RunState.LOST, None, reason)
 
 

@@ -83,6 +83,7 @@ class World:
             trial = msgspec.to_builtins(TrialResult(objective=choice / 7, epoch=1))
             result = {RunKind.STRATEGY: STRATEGY, RunKind.TRIAL: trial}.get(run.kind, {})
         self.known[run_id] = Observation(state=ending, result=result, started_at=seen.started_at, finished_at=self.now,
+                                         out_of_memory=ending is RunState.LOST and choice == 1,
                                          failure_reason="bad input" if ending is RunState.FAILED else None)
 
     def check(self, before: Job, commands: tuple[Command, ...]) -> None:
@@ -101,7 +102,8 @@ class World:
             assert job.failure_reason
             assert any(step.failure_reason for step in job.steps)
         if job.status is Status.COMPLETED:
-            assert all(step.status is Status.COMPLETED for step in job.steps)
+            assert all(step.status is Status.COMPLETED or (step.name is StepName.TUNING and step.status is Status.STOPPED)
+                       for step in job.steps), "a training whose time was over keeps its best model"
             assert bool(job.models) == (job.kind is JobKind.MODEL_TRAINING)
         for step in job.steps:
             assert not (step.status.is_terminal and step.name is StepName.TUNING and any(run.state.is_live for run in step.runs))
@@ -110,6 +112,9 @@ class World:
                 assert live <= job.request.max_hpo_parallel_training_jobs
                 assert len(step.runs) <= job.request.max_hpo_number_of_training_jobs
                 assert len({run.number for run in step.runs}) == len(step.runs)
+        if plans.is_over(job, self.now):
+            new = {run.id for run in job.runs} - {run.id for run in before.runs}
+            assert not any(run.kind is RunKind.TRIAL and run.attempt == 1 and run.id in new for run in job.runs), "no more trials"
         assert all(run.attempt <= MAX_ATTEMPTS for run in job.runs)
         assert len(recorded) == len(job.runs), "run ids are unique"
         again, repeated = self.look()
@@ -129,6 +134,8 @@ EVENTS = st.lists(
         st.tuples(st.just("pass"), st.booleans(), st.none()),
         st.tuples(st.just("stop"), st.none(), st.none()),
         st.tuples(st.just("wait"), st.integers(0, 2_000), st.none()),
+        st.tuples(st.just("wait"), st.just(130_000), st.none()),
+        st.tuples(st.just("wait"), st.just(4_000_000), st.none()),
     ),
     max_size=60,
 )

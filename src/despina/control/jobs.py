@@ -47,24 +47,22 @@ class Jobs:
             IdTaken, TooManyRequests: see ``JobStore.create``.
             BaseJobMissing, BaseJobNotCompleted: a job that this one builds on.
             InvalidLocation: there is nothing at the input location.
-            NotOffered: incremental training, and custom models.
+            NotOffered: custom models.
         """
-        previous = None
+        previous, earlier = None, None
         if isinstance(request, StartDataProcessing):
             if request.previous_data_processing_job_id is not None:
-                previous = self._output(JobKind.DATA_PROCESSING, request.previous_data_processing_job_id)
+                previous = _output(self._base(JobKind.DATA_PROCESSING, request.previous_data_processing_job_id))
             source, size = request.input_data_s3_location.rstrip("/"), self._size(request.input_data_s3_location)
         else:
             if request.custom_model_training_parameters is not None:
                 raise NotOffered("Custom models (customModelTrainingParameters) are not offered yet by this version of Despina.")
-            source, size = self._output(JobKind.DATA_PROCESSING, request.data_processing_job_id), 0
+            source, size = _output(self._base(JobKind.DATA_PROCESSING, request.data_processing_job_id)), 0
             if request.previous_model_training_job_id is not None:
-                self._output(JobKind.MODEL_TRAINING, request.previous_model_training_job_id)
-                raise NotOffered("Building on an earlier job (previousModelTrainingJobId) is not offered yet by this version of "
-                                 "Despina.")
+                earlier = plans.earlier_training(self._base(JobKind.MODEL_TRAINING, request.previous_model_training_job_id))
         now = self._clock.now()
         job = plans.new_job(request, job_id=request.id or str(uuid.uuid4()), now=now, source=source, memory_mib=memory_mib(size),
-                            previous=previous)
+                            previous=previous, earlier=earlier)
         job = self._store.create(replace(job, notes=recorded.notes(request)), invocation=invocation,
                                  max_active=self._max_active_jobs)
         self._hints.wake(job.kind, job.id)
@@ -123,15 +121,15 @@ class Jobs:
         """Raise if the store cannot be read."""
         self._store.next_due()
 
-    def _output(self, kind: JobKind, job_id: str) -> str:
-        """The output location of a job that another one builds on."""
+    def _base(self, kind: JobKind, job_id: str) -> Job:
+        """A job that another one builds on."""
         missing, unfinished = _BASE_TEXTS[kind]
         base = self._store.get(kind, job_id)
         if base is None:
             raise BaseJobMissing(missing)
         if base.status is not Status.COMPLETED:
             raise BaseJobNotCompleted(unfinished)
-        return plans.step(base, StepName.PROCESSING).output_location or ""
+        return base
 
     def _size(self, url: str) -> int:
         """Bytes at the input location, which must hold something."""
@@ -145,6 +143,10 @@ class Jobs:
             return job
         runs = {run.id: self._engine.observe(run.id) for run in job.runs if run.state in {RunState.PENDING, RunState.RUNNING}}
         return observed(job, Seen(now=self._clock.now(), runs=runs))
+
+
+def _output(job: Job) -> str:
+    return plans.step(job, StepName.PROCESSING).output_location or ""
 
 
 def memory_mib(size: int) -> int:

@@ -14,7 +14,7 @@ from despina.control.hints import Hints
 from despina.core import plans
 from despina.core.errors import ArtifactError, LeaseLost, WorkFailed
 from despina.core.job import Job, Status
-from despina.core.lifecycle import Command, Seen, Stop, advance, deadline
+from despina.core.lifecycle import Command, Seen, Stop, advance, next_moment
 from despina.core.location import Location
 from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, Lease
 
@@ -36,7 +36,10 @@ class Reconciler:
     Call ``run`` in a thread of its own, or ``step`` by hand.
     """
 
-    def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock, hints: Hints) -> None:
+    def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock, hints: Hints,
+                 stalled_after: int) -> None:
+        """``stalled_after``: how long (ms) a trial may give no sign of life."""
+        self._stalled_after = stalled_after
         self._store = store
         self._engine = engine
         self._artifacts = artifacts
@@ -82,7 +85,8 @@ class Reconciler:
         """Observe, advance, write, do; the time at which the job is due again."""
         now = self._clock.now()
         runs = {run.id: self._engine.observe(run.id) for run in claim.job.runs if run.state.is_live}
-        job, commands = advance(claim.job, Seen(now=now, runs=runs))
+        seen = Seen(now=now, runs=runs, stalled_after=self._stalled_after)
+        job, commands = advance(claim.job, seen)
         try:
             job = tuner.fill(job)
         except WorkFailed as error:
@@ -97,7 +101,7 @@ class Reconciler:
             self._do(job, command)
         if job.status.is_terminal:
             return None
-        return self._due(job, commands, now)
+        return self._due(job, commands, seen)
 
     def _do(self, job: Job, command: Command) -> None:
         if isinstance(command, Stop):
@@ -109,11 +113,10 @@ class Reconciler:
             # While the strategy run works there is time to import what proposes the second trial.
             tuner.warm()
 
-    def _due(self, job: Job, commands: tuple[Command, ...], now: int) -> int:
+    def _due(self, job: Job, commands: tuple[Command, ...], seen: Seen) -> int:
         stopping = any(isinstance(command, Stop) for command in commands) or job.failure_reason is not None
-        due = now + (STOPPING_MS if stopping else LOOK_AGAIN_MS)
-        limit = deadline(job)
-        return due if limit is None else min(due, max(limit, now))
+        due = seen.now + (STOPPING_MS if stopping else LOOK_AGAIN_MS)
+        return min(due, next_moment(job, seen) or due)
 
     def _sweep(self, lease: Lease, job: Job) -> Job:
         """Delete what the job wrote. What cannot be deleted is noted, and another ``clean`` tries again."""

@@ -15,6 +15,7 @@ _SAID = {
     "s3_output_encryption_kms_key": "files are encrypted if the disk they lie on is",
     "enable_managed_spot_training": "there are no spot instances here; nothing interrupts the job",
     "max_wait_time": "there are no spot instances to wait for",
+    "model_name": "the model that the hyperparameter file of the data-processing job names is trained, as in Neptune ML",
     "sagemaker_iam_role_arn": "the job runs under the server's own account",
 }
 

@@ -7,6 +7,7 @@ job has to survive a restart, and the same history gives the same proposal.
 
 import contextlib
 import threading
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from msgspec.structs import replace
 
 from despina.core import plans
 from despina.core.errors import WorkFailed
-from despina.core.hyperparameters import Increment, Strategy, TrialResult, Tunable
-from despina.core.job import Job, ParameterValue, Run, RunKind, RunState, StepName, TrainWork
+from despina.core.hyperparameters import End, Increment, Strategy, TrialResult, Tunable
+from despina.core.job import Job, ParameterValue, Run, RunKind, RunState, StepName, TrainWork, Trial
+from despina.core.pruning import Averages, thresholds
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -35,18 +37,37 @@ def fill(job: Job) -> Job:
     for run in tuning.runs:
         work = run.spec.work
         if isinstance(work, TrainWork) and work.parameters is None:
-            parameters = propose(plans.strategy(job), run.number, [*runs, *tuning.runs[len(runs) + 1:]])
-            run = replace(run, spec=replace(run.spec, work=replace(work, parameters=parameters)))  # noqa: PLW2901
+            strategy = plans.strategy(job)
+            earlier = job.earlier.trials if job.earlier and job.earlier.metric == strategy.metric else ()
+            work = replace(work, parameters=propose(strategy, run.number, [*runs, *tuning.runs[len(runs) + 1:]], earlier),
+                           thresholds=_thresholds(strategy, tuning.runs))
+            run = replace(run, spec=replace(run.spec, work=work))  # noqa: PLW2901
         runs.append(run)
     return plans.with_step(job, replace(tuning, runs=tuple(runs)))
 
 
-def propose(strategy: Strategy, number: int, others: list[Run]) -> dict[str, ParameterValue]:
-    """The parameters of trial ``number``, given the job's other trials: ended ones with their result, live ones as pending."""
-    values = {tunable.name: tunable.default for tunable in strategy.tunable}
+def propose(strategy: Strategy, number: int, others: list[Run], earlier: Sequence[Trial] = ()) -> dict[str, ParameterValue]:
+    """The parameters of trial ``number``.
+
+    Args:
+        strategy: What is tuned.
+        number: From 0. The first trial takes the best values of the earlier trials, else the defaults.
+        others: The job's other trials: ended ones with their result, live ones as pending.
+        earlier: Those of the job that this one builds on, the best first.
+    """
+    best = earlier[0].parameters if earlier else {}
+    values = {tunable.name: _decode(tunable, _encode(tunable, best[tunable.name])) if tunable.name in best else tunable.default
+              for tunable in strategy.tunable}
     if number > 0 and strategy.tunable:
-        values = _search(strategy, number, others)
+        values = _search(strategy, number, others, earlier)
     return {**strategy.fixed, **values}
+
+
+def _thresholds(strategy: Strategy, trials: tuple[Run, ...]) -> Averages:
+    """What a trial that begins now has to reach. Trials that were cut off themselves do not count."""
+    results = [msgspec.convert(run.result, TrialResult) for run in trials if run.state is RunState.SUCCEEDED]
+    whole = [result.averages for result in results if result.ended in {End.EPOCHS, End.EARLY}]
+    return thresholds(whole, maximize=strategy.maximize)
 
 
 @cache
@@ -70,12 +91,17 @@ def _optuna() -> Any:
     return optuna
 
 
-def _search(strategy: Strategy, number: int, others: list[Run]) -> dict[str, ParameterValue]:
+def _search(strategy: Strategy, number: int, others: list[Run], earlier: Sequence[Trial]) -> dict[str, ParameterValue]:
     optuna = _optuna()
     distributions = {tunable.name: _distribution(tunable) for tunable in strategy.tunable}
     # The seed is the trial's number: proposals differ from each other, and a restart in between changes none of them.
     study = optuna.create_study(direction="maximize" if strategy.maximize else "minimize",
                                 sampler=optuna.samplers.TPESampler(seed=number, multivariate=False))
+    for past in earlier:
+        if past.parameters.keys() >= distributions.keys():
+            study.add_trial(optuna.trial.create_trial(
+                params={tunable.name: _encode(tunable, past.parameters[tunable.name]) for tunable in strategy.tunable},
+                distributions=distributions, value=past.objective))
     for run in others:
         trial = _past(strategy, run, distributions)
         if trial is not None:

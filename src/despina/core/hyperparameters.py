@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from despina.core.frozen import Frozen
 from despina.core.job import ParameterValue
+from despina.core.pruning import Averages
 
 
 class Increment(StrEnum):
@@ -45,9 +46,23 @@ class Strategy(Frozen, frozen=True, kw_only=True):
     """The memory that one trial is expected to need."""
 
 
+class End(StrEnum):
+    """Why a training ended."""
+
+    EPOCHS = "all epochs"
+    EARLY = "early stop"
+    """By the training's own curve (``enable-early-stop``)."""
+    PRUNED = "pruned"
+    """It was worse than the job's other trials at the same epoch (``core.pruning``)."""
+    TIME = "time out"
+
+
 class TrialResult(Frozen, frozen=True, kw_only=True):
     """The result of a trial run: the value of the strategy's metric on the validation part, at the best epoch."""
 
     objective: float
     epoch: int
     """The epoch, from 1, whose model was kept."""
+    ended: End = End.EPOCHS
+    averages: Averages = ()
+    """What later trials are held against."""

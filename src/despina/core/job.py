@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from despina.core.frozen import Frozen
+from despina.core.pruning import Averages
 from despina.core.requests import StartDataProcessing, StartModelTraining
 
 ParameterValue = bool | int | float | str | list[int]
@@ -90,6 +91,13 @@ class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
     trials: int
 
 
+class Earlier(Frozen, frozen=True, kw_only=True):
+    """A trained model to begin with (``previousModelTrainingJobId``): where it lies, and the graph that it learned from."""
+
+    model: str
+    processed: str
+
+
 class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
     """Train one model on the graph at ``processed`` and write it to ``output``.
 
@@ -101,6 +109,25 @@ class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
     parameters: dict[str, ParameterValue] | None = None
     attempts: tuple[str, ...] = ()
     """The outputs of earlier attempts that were lost, the newest first. One may hold a state to go on from."""
+    until: int | None = None
+    """The time (ms) at which training ends, with the best model so far."""
+    thresholds: Averages = ()
+    """What the metric has to reach by some epochs (``core.pruning``)."""
+    halvings: int = 0
+    """How often the batch is halved, since earlier attempts were killed for lack of memory."""
+    earlier: Earlier | None = None
+
+
+class Trial(Frozen, frozen=True, kw_only=True):
+    """What is told of a trial that has ended."""
+
+    name: str
+    parameters: dict[str, ParameterValue]
+    objective: float | None = None
+    """None: it failed."""
+    ended: str
+    """Why: ``core.hyperparameters.End``, or the reason of its failure."""
+    seconds: float
 
 
 class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
@@ -109,6 +136,8 @@ class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
     processed: str
     model: str
     output: str
+    trials: tuple[Trial, ...] = ()
+    """Those of the job, for its report."""
 
 
 Work = ProcessWork | StrategyWork | TrainWork | TransformWork
@@ -149,6 +178,8 @@ class Observation(Frozen, frozen=True, kw_only=True):
     progress: Progress | None = None
     result: dict[str, Any] | None = None
     failure_reason: str | None = None
+    out_of_memory: bool = False
+    """Whether a lost run was killed because the machine had no memory left."""
     started_at: int | None = None
     finished_at: int | None = None
 
@@ -168,6 +199,8 @@ class Run(Frozen, frozen=True, kw_only=True):
     progress: Progress | None = None
     result: dict[str, Any] | None = None
     failure_reason: str | None = None
+    """Of a live run: why it is being ended, to be tried again."""
+    out_of_memory: bool = False
     started_at: int | None = None
     finished_at: int | None = None
 
@@ -190,6 +223,16 @@ class Model(Frozen, frozen=True, kw_only=True):
     trial: str
 
 
+class EarlierTraining(Frozen, frozen=True, kw_only=True):
+    """The completed job that a training job builds on (``previousModelTrainingJobId``)."""
+
+    metric: str
+    """That its objectives are of."""
+    best: Earlier
+    trials: tuple[Trial, ...]
+    """Those that succeeded, the best first."""
+
+
 class Job(Frozen, frozen=True, kw_only=True):
     """A data-processing or model-training job: the request, the wish to stop it, and the facts so far."""
 
@@ -201,6 +244,7 @@ class Job(Frozen, frozen=True, kw_only=True):
     """The location that belongs to this job alone; everything it writes lies below, and ``clean`` deletes nothing else."""
     input: str
     """Where the job's input lies: the export, or the output of the data-processing job it builds on."""
+    earlier: EarlierTraining | None = None
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False

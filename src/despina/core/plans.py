@@ -8,12 +8,13 @@ import msgspec
 from msgspec.structs import replace
 
 from despina.core import names
-from despina.core.hyperparameters import Strategy, TrialResult
+from despina.core.hyperparameters import End, Strategy, TrialResult
 from despina.core.job import (
+    Earlier,
+    EarlierTraining,
     Job,
     JobKind,
     Model,
-    ParameterValue,
     ProcessWork,
     Run,
     RunKind,
@@ -25,6 +26,7 @@ from despina.core.job import (
     StrategyWork,
     TrainWork,
     TransformWork,
+    Trial,
     Work,
 )
 from despina.core.location import Location
@@ -35,12 +37,13 @@ TRAINED = "autotrainer-output"
 TRIALS = "trials"
 TRIALS_AT_ONCE = 64
 """Trials recorded at once, however many may run in parallel: more than a machine has cores, few enough to write down."""
+KEEPING_MS = 120_000
 LIGHT_MEMORY_MIB = 256
 """What a run that only reads and writes small JSON files needs."""
 
 
 def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, now: int, source: str, memory_mib: int,
-            previous: str | None = None) -> Job:
+            previous: str | None = None, earlier: EarlierTraining | None = None) -> Job:
     """A job as it is recorded first: its first step with its first run, which is not submitted yet.
 
     Args:
@@ -49,7 +52,8 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         now: The time of creation, ms.
         source: The job's input location.
         memory_mib: The memory that reading the input is expected to need.
-        previous: The output of the job of the same kind that this one builds on.
+        previous: The output of the data-processing job that this one builds on.
+        earlier: The training job that this one builds on.
     """
     salt = f"{job_id} {now}"
     if isinstance(request, StartDataProcessing):
@@ -65,7 +69,7 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         prefix = Location.parse(request.train_model_s3_location) / name
         work = StrategyWork(processed=source, trials=request.max_hpo_number_of_training_jobs)
         run_kind, memory = RunKind.STRATEGY, LIGHT_MEMORY_MIB
-    job = Job(kind=kind, id=job_id, created_at=now, request=request, prefix=str(prefix), input=source)
+    job = Job(kind=kind, id=job_id, created_at=now, request=request, prefix=str(prefix), input=source, earlier=earlier)
     first = _run(job, run_kind, work, memory_mib=memory)
     step = Step(name=StepName.PROCESSING, resource_name=name, output_location=str(prefix / output), runs=(first,))
     return replace(job, steps=(step,))
@@ -78,8 +82,42 @@ def outputs(job: Job) -> tuple[Location, ...]:
     return tuple(prefix / part for part in parts)
 
 
-def time_out(job: Job) -> tuple[str, int]:
-    """The parameter that limits the job's time, and its value in seconds."""
+def deadline(job: Job) -> int | None:
+    """The time (ms) at which the job's time is over, or None while nothing has started."""
+    begun = [run.started_at for run in job.runs if run.started_at is not None]
+    return min(begun) + _time_out(job)[1] * 1000 if begun else None
+
+
+def last_moment(job: Job) -> int | None:
+    """The time (ms) at which whatever still runs is ended, and the job fails.
+
+    Trainings end at the deadline by themselves, with the best model they have met. To keep it, a job that has begun to train has a
+    tenth of its time more, two minutes at least, which is what SageMaker gives.
+    """
+    limit = deadline(job)
+    if limit is None or job.kind is JobKind.DATA_PROCESSING or is_to_train(job):
+        return limit
+    return limit + max(KEEPING_MS, _time_out(job)[1] * 1000 // 10)
+
+
+def is_to_train(job: Job) -> bool:
+    """Whether the job is to tune and has not begun to."""
+    return job.kind is JobKind.MODEL_TRAINING and not any(step.name is StepName.TUNING for step in job.steps)
+
+
+def is_over(job: Job, now: int) -> bool:
+    """Whether the job's time is over."""
+    limit = deadline(job)
+    return limit is not None and now >= limit
+
+
+def over_time(job: Job) -> str:
+    """The sentence that says so, with the parameter that limits the time."""
+    parameter, seconds = _time_out(job)
+    return f"The job ran longer than {parameter} ({seconds} s) allows."
+
+
+def _time_out(job: Job) -> tuple[str, int]:
     if isinstance(job.request, StartDataProcessing):
         return "processingTimeOutInSeconds", job.request.processing_time_out_in_seconds
     return "trainingTimeOutInSeconds", job.request.training_time_out_in_seconds
@@ -97,7 +135,7 @@ def proceed(job: Job, now: int) -> Job:
     if not _ended_well(job, RunKind.STRATEGY):
         return job
     job = _tune(job, now)
-    if step(job, StepName.TUNING).status is not Status.COMPLETED:
+    if step(job, StepName.TUNING).status is Status.IN_PROGRESS:
         return job
     best = best_trial(job)
     if _first(job, RunKind.TRANSFORM) is None:
@@ -111,8 +149,10 @@ def retry(job: Job, lost: Run) -> Run:
     """The next attempt at a run that was lost. A trial's attempt gets a name and a place of its own."""
     work = lost.spec.work
     if isinstance(work, TrainWork):
-        next_run = _trial(job, lost.number, lost.attempt + 1, work.parameters)
-        again = replace(next_run.spec.work, attempts=(work.output, *work.attempts))
+        next_run = _trial(job, lost.number, lost.attempt + 1)
+        assert isinstance(next_run.spec.work, TrainWork)  # noqa: S101
+        again = replace(work, output=next_run.spec.work.output, attempts=(work.output, *work.attempts),
+                        halvings=work.halvings + lost.out_of_memory)
         return replace(next_run, spec=replace(next_run.spec, work=again))
     return _run(job, lost.kind, work, memory_mib=lost.spec.memory_mib, attempt=lost.attempt + 1)
 
@@ -128,6 +168,17 @@ def best_trial(job: Job) -> Run:
     sign = 1 if strategy(job).maximize else -1
     done = [run for run in step(job, StepName.TUNING).runs if run.state is RunState.SUCCEEDED]
     return max(done, key=lambda run: (sign * msgspec.convert(run.result, TrialResult).objective, -run.number))
+
+
+def earlier_training(job: Job) -> EarlierTraining:
+    """What a training job that builds on this completed one is given."""
+    best = best_trial(job)
+    assert isinstance(best.spec.work, TrainWork)  # noqa: S101
+    sign = 1 if strategy(job).maximize else -1
+    succeeded = [trial for trial in _trials(job) if trial.objective is not None]
+    return EarlierTraining(
+        metric=strategy(job).metric, best=Earlier(model=best.spec.work.output, processed=job.input),
+        trials=tuple(sorted(succeeded, key=lambda trial: sign * (trial.objective or 0), reverse=True)))
 
 
 def job_of_run(run_id: str) -> tuple[JobKind, str]:
@@ -159,18 +210,34 @@ def _tune(job: Job, now: int) -> Job:
     live = sum(run.state.is_live for run in tuning.runs)
     missing = request.max_hpo_number_of_training_jobs - len(tuning.runs)
     begun = len(tuning.runs)
-    started = min(missing, min(request.max_hpo_parallel_training_jobs, TRIALS_AT_ONCE) - live)
-    trials = tuple(_trial(job, number, 1, None) for number in range(begun, begun + started))
-    over = missing == 0 and live == 0 and any(run.state is RunState.SUCCEEDED for run in tuning.runs)
-    return with_step(job, replace(tuning, runs=(*tuning.runs, *trials), status=Status.COMPLETED if over else tuning.status))
+    over = is_over(job, now)
+    started = 0 if over else min(missing, min(request.max_hpo_parallel_training_jobs, TRIALS_AT_ONCE) - live)
+    trials = tuple(_trial(job, number, 1) for number in range(begun, begun + started))
+    tuning = replace(tuning, runs=(*tuning.runs, *trials))
+    if live or started or not any(run.state is RunState.SUCCEEDED for run in tuning.runs):
+        return with_step(job, tuning)
+    if not over:
+        return with_step(job, replace(tuning, status=Status.COMPLETED))
+    whole = [run for run in tuning.runs if run.state is RunState.FAILED or _ended_by_itself(run)]
+    if len(whole) == request.max_hpo_number_of_training_jobs:
+        return with_step(job, replace(tuning, status=Status.COMPLETED))
+    wanted = request.max_hpo_number_of_training_jobs
+    reason = f"{over_time(job)} {len(whole)} of {wanted} trainings had ended by then; the best model that was met is kept."
+    return with_step(job, replace(tuning, status=Status.STOPPED, failure_reason=reason))
 
 
-def _trial(job: Job, number: int, attempt: int, parameters: dict[str, ParameterValue] | None) -> Run:
+def _ended_by_itself(trial: Run) -> bool:
+    """Whether a trial succeeded and the job's time was not what ended it. Raises msgspec.ValidationError for a malformed result."""
+    return trial.state is RunState.SUCCEEDED and msgspec.convert(trial.result, TrialResult).ended is not End.TIME
+
+
+def _trial(job: Job, number: int, attempt: int) -> Run:
     request = job.request
     assert isinstance(request, StartModelTraining)  # noqa: S101
     run_id = _run_id(job, f"{RunKind.TRIAL}{number + 1:03d}", attempt)
     name = names.trial(step(job, StepName.TUNING).resource_name, number, run_id)
-    work = TrainWork(processed=job.input, output=str(Location.parse(job.prefix) / TRIALS / name), parameters=parameters)
+    work = TrainWork(processed=job.input, output=str(Location.parse(job.prefix) / TRIALS / name), until=deadline(job),
+                     earlier=job.earlier.best if job.earlier else None)
     share = min(request.max_hpo_number_of_training_jobs, request.max_hpo_parallel_training_jobs)
     spec = RunSpec(run_id=run_id, work=work, share=share, memory_mib=strategy(job).memory_mib)
     return Run(id=run_id, kind=RunKind.TRIAL, number=number, attempt=attempt, name=name, spec=spec)
@@ -179,9 +246,23 @@ def _trial(job: Job, number: int, attempt: int, parameters: dict[str, ParameterV
 def _add_transform(job: Job, best: Run) -> Job:
     processing = step(job, StepName.PROCESSING)
     assert isinstance(best.spec.work, TrainWork) and processing.output_location  # noqa: S101, PT018
-    work = TransformWork(processed=job.input, model=best.spec.work.output, output=processing.output_location)
+    work = TransformWork(processed=job.input, model=best.spec.work.output, output=processing.output_location, trials=_trials(job))
     transform = _run(job, RunKind.TRANSFORM, work, memory_mib=best.spec.memory_mib)
     return with_step(job, replace(processing, runs=(*processing.runs, transform)))
+
+
+def _trials(job: Job) -> tuple[Trial, ...]:
+    """What is told of the trials that have ended. Raises msgspec.ValidationError for a malformed result."""
+    found = []
+    for run in step(job, StepName.TUNING).runs:
+        work = run.spec.work
+        result = msgspec.convert(run.result, TrialResult) if run.state is RunState.SUCCEEDED else None
+        assert isinstance(work, TrainWork)  # noqa: S101
+        found.append(Trial(
+            name=run.name, parameters=work.parameters or {}, objective=result.objective if result else None,
+            ended=result.ended if result else run.failure_reason or "stopped",
+            seconds=((run.finished_at or 0) - (run.started_at or run.finished_at or 0)) / 1000))
+    return tuple(found)
 
 
 def _complete(job: Job) -> Job:

@@ -114,7 +114,7 @@ def model_type(name: str, value: str) -> None:
 
 
 def model_name(name: str, value: str) -> None:
-    """``rgcn``; the other names of the user guide are not offered yet."""
-    OneOf(words=("rgcn", "transe", "distmult", "rotate", "custom"))(name, value)
-    if value != "rgcn":
-        raise NotOffered(f"The model '{value}' is not offered yet by this version of Despina; 'rgcn' is.")
+    """The names of the user guide; ``custom`` is not offered yet."""
+    OneOf(words=("rgcn", "kge", "transe", "distmult", "rotate", "custom"))(name, value)
+    if value == "custom":
+        raise NotOffered("The model 'custom' is not offered yet by this version of Despina.")

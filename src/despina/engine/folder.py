@@ -51,6 +51,8 @@ class Exit(Frozen, frozen=True, kw_only=True):
     signal: int | None
     stopped: bool
     """Whether ``Engine.stop`` ended it."""
+    out_of_memory: bool = False
+    """Whether the program was killed while the kernel killed something for lack of memory."""
     started_at: int
     finished_at: int
 

@@ -51,6 +51,7 @@ def describe(run: RunFolder, claim: RunClaim, end: Exit) -> Observation:
         progress=run.read_progress(),
         result=result,
         failure_reason=reason,
+        out_of_memory=end.out_of_memory,
         started_at=end.started_at if started else None,
         finished_at=end.finished_at,
     )
@@ -70,7 +71,8 @@ def _judge(run: RunFolder, end: Exit) -> tuple[RunState, dict[str, Any] | None, 
         # It is the last thing that a program writes: the work is done, whatever happened to the process after it.
         return RunState.SUCCEEDED, word.result, None
     if end.signal is not None:
-        return RunState.LOST, None, f"The program was killed by {_name(end.signal)}."
+        why = "killed for lack of memory" if end.out_of_memory else f"killed by {_name(end.signal)}"
+        return RunState.LOST, None, f"The program was {why}."
     if end.code is None:
         return RunState.LOST, None, "The run's processes were killed from outside, or the machine was restarted."
     if end.code != 0:
@@ -81,7 +83,6 @@ def _judge(run: RunFolder, end: Exit) -> tuple[RunState, dict[str, Any] | None, 
 
 def _name(number: int) -> str:
     try:
-        name = signal.Signals(number).name
+        return signal.Signals(number).name
     except ValueError:  # a real-time signal
-        name = f"signal {number}"
-    return f"{name}, perhaps for lack of memory" if number == signal.SIGKILL else name
+        return f"signal {number}"

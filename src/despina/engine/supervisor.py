@@ -119,6 +119,15 @@ def start(command: list[str]) -> int:
     os._exit(127)
 
 
+def out_of_memory_kills() -> int:
+    """How many processes the kernel has killed so far for lack of memory, of the machine or of a control group."""
+    try:
+        with open("/proc/vmstat", "rb") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith(b"oom_kill ")), 0)
+    except OSError:
+        return 0
+
+
 def is_mine(claim: str) -> bool:
     """Whether the run was claimed for this process."""
     try:
@@ -152,7 +161,7 @@ def supervise(folder: str, grace: float, command: list[str]) -> None:
         return
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
-    started_at = time.time_ns() // 1_000_000
+    started_at, kills = time.time_ns() // 1_000_000, out_of_memory_kills()
     tree = Tree(start(command))
     ended_by = tree.wait()
     tree.end(grace)
@@ -163,6 +172,7 @@ def supervise(folder: str, grace: float, command: list[str]) -> None:
         "code": status if status >= 0 else None,
         "signal": -status if status < 0 else None,
         "stopped": ended_by is STOP,
+        "out_of_memory": status == -signal.SIGKILL and out_of_memory_kills() > kills,
         "started_at": started_at,
         "finished_at": time.time_ns() // 1_000_000,
     })

@@ -12,6 +12,7 @@ class EarlyStopping:
     """
 
     def __init__(self, window: int, values: Iterable[float] = ()) -> None:
+        self.window = window
         self._last: deque[float] = deque(values, maxlen=window)
 
     @property

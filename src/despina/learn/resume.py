@@ -30,7 +30,6 @@ class Epoch(Frozen, frozen=True, kw_only=True):
 class Progress(Frozen, frozen=True, kw_only=True):
     """How far a training has come at the end of an epoch."""
 
-    steps: int
     best_value: float
     """Of the metric on the validation part."""
     best_epoch: int

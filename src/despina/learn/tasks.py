@@ -9,9 +9,10 @@ from despina.learn.hyperparameters import EmbeddingHyperparameters, LinkHyperpar
 from despina.learn.links import Links
 from despina.learn.supervised import Supervised
 
+AnyObjective = Embedding | Links | Supervised
 
-def objective_of(graph: Graph, model: str, given: Parameters, evaluation: Evaluation, *,
-                 seed: int) -> Embedding | Links | Supervised:
+
+def objective_of(graph: Graph, model: str, given: Parameters, evaluation: Evaluation, *, seed: int) -> AnyObjective:
     """The objective for a model and the task of a graph. The same arguments give the same model on one machine.
 
     Args:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from despina.core.errors import WorkFailed
+from despina.core.hyperparameters import End
+from despina.core.pruning import Averages
 from despina.learn.configuration import LOWER_IS_BETTER, Evaluation
 from despina.learn.early_stopping import EarlyStopping
 from despina.learn.hyperparameters import Parameters
@@ -22,6 +24,8 @@ SHARE = 0.05
 Keep = Callable[[TrainingState], None]
 OnEpoch = Callable[[int, float | None, float | None], None]
 """Called after each epoch with its number, from 1, the newest value of the metric, and the best so far (None before the first)."""
+OnStep = Callable[[], bool]
+"""Called after each step; whether training is to end there, since its time is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +37,11 @@ class Trained:
     value: float
     """The metric on the validation part."""
     curve: tuple[Epoch, ...]
-    stopped_early: bool
+    ended: End
 
 
-def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on_epoch: OnEpoch, keep: Keep | None = None,
+def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on_epoch: OnEpoch,
+          on_step: OnStep = lambda: False, thresholds: Averages = (), keep: Keep | None = None,
           kept: TrainingState | None = None) -> Trained:
     """Train the objective's model, and leave it as it was when it was best on the validation part.
 
@@ -45,6 +50,8 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
         given: Epochs, learning rate and early stopping.
         evaluation: When to measure, and whether higher is better.
         on_epoch: Is told of each epoch.
+        on_step: Is asked after each step whether training is to end there.
+        thresholds: The training ends after an epoch among these if its best value is worse than the one beside it.
         keep: Is given the state at the end of epochs, from the first evaluation on, unless keeping takes more than a twentieth of
             the time.
         kept: A state to go on from. What comes of it is what would have come without a break.
@@ -52,40 +59,37 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
     Raises:
         WorkFailed: the loss is no number any more.
     """
-    judge, stopping, curve, done = _Judge(objective, evaluation), EarlyStopping(given.window_for_early_stop), list[Epoch](), 0
+    judge, curve = _Judge(objective, given, evaluation), list[Epoch]()
     if kept is not None:
-        done, curve = kept.progress.steps, list(kept.progress.curve)
-        stopping = EarlyStopping(given.window_for_early_stop, kept.progress.window)
+        curve = list(kept.progress.curve)
         judge.resume(kept)
         objective.model.load_state_dict(kept.model)
         for optimiser, state in zip(objective.optimisers, kept.optimisers, strict=True):
             optimiser.restore(state)
         log.info("going on after epoch %d", len(curve))
-    keeper = _Keeper(keep)
-    interval = _interval(evaluation, per_epoch=objective.per_epoch, epochs=given.num_epochs)
-    stop, begun = False, time.monotonic() - (curve[-1].seconds if curve else 0)
+    keeper, at_least, end = _Keeper(keep), dict(thresholds), None
+    begun = time.monotonic() - (curve[-1].seconds if curve else 0)
     for epoch in range(len(curve) + 1, given.num_epochs + 1):
         objective.begin(epoch)
-        for step in objective.steps():
+        for number, step in enumerate(objective.steps(), start=(epoch - 1) * objective.per_epoch + 1):
             loss = _descend(objective, step)
             if not math.isfinite(loss):
                 raise WorkFailed(f"training diverged in epoch {epoch}: the loss is {loss}. A lower lr (it is {given.lr}) may help.")
-            done += 1
-            if done % interval == 0 or done == given.num_epochs * objective.per_epoch:
-                stop = stopping.stops_at(judge.look(epoch)) and given.enable_early_stop
-            if stop:
+            end = judge.after_step(number, epoch, is_time_over=on_step())
+            if end is not None:
                 break
         log.info("epoch %d: loss %.4f, %s %s", epoch, loss, evaluation.metric, judge)
         curve.append(Epoch(epoch=epoch, loss=loss, value=judge.value, seconds=round(time.monotonic() - begun, 3)))
         on_epoch(epoch, judge.value, judge.best)
-        if stop:
-            log.info("early stop: worse than the mean of the last %d evaluations", given.window_for_early_stop)
+        if end is None and judge.is_below(at_least.get(epoch)):
+            end = End.PRUNED
+        if end is not None:
+            log.info("ended after epoch %d: %s", epoch, end)
             break
         if judge.best is not None:
-            keeper.offer(Progress(steps=done, best_value=judge.best, best_epoch=judge.epoch, window=stopping.values,
-                                  curve=tuple(curve)), objective, judge.state)
+            keeper.offer(judge.progress(curve), objective, judge.state)
     judge.restore()
-    return Trained(epoch=judge.epoch, value=judge.best or 0.0, curve=tuple(curve), stopped_early=stop)
+    return Trained(epoch=judge.epoch, value=judge.best or 0.0, curve=tuple(curve), ended=end or End.EPOCHS)
 
 
 class _Keeper:
@@ -106,21 +110,47 @@ class _Keeper:
 
 
 class _Judge:
-    """Measures the model on the validation part, and remembers it as it was when it was best."""
+    """Measures the model on the validation part, remembers it as it was when it was best, and tells when that is enough."""
 
-    def __init__(self, objective: Objective, evaluation: Evaluation) -> None:
+    def __init__(self, objective: Objective, given: Parameters, evaluation: Evaluation) -> None:
         self._objective, self._model = objective, objective.model
         self._metric = evaluation.metric
         self._sign = -1 if evaluation.metric in LOWER_IS_BETTER else 1
+        self._stopping, self._may_stop = EarlyStopping(given.window_for_early_stop), given.enable_early_stop
+        self._steps = given.num_epochs * objective.per_epoch
+        self._interval = _interval(evaluation, per_epoch=objective.per_epoch, epochs=given.num_epochs)
         self.state: dict[str, Tensor] = {}
         self.value: float | None = None
         self.best: float | None = None
         self.epoch = 0
 
+    def progress(self, curve: list[Epoch]) -> Progress:
+        """What another one has to know to go on. The model was measured before."""
+        assert self.best is not None  # noqa: S101
+        return Progress(best_value=self.best, best_epoch=self.epoch, window=self._stopping.values, curve=tuple(curve))
+
     def resume(self, kept: TrainingState) -> None:
         """Know what an earlier one knew."""
         self.state, self.best, self.epoch = kept.best, kept.progress.best_value, kept.progress.best_epoch
         self.value = kept.progress.curve[-1].value
+        self._stopping = EarlyStopping(self._stopping.window, kept.progress.window)
+
+    def after_step(self, number: int, epoch: int, *, is_time_over: bool) -> End | None:
+        """Measure the model if it is time for that; the reason to end after this step, if there is one.
+
+        Args:
+            number: Of the step in the whole training, from 1.
+            epoch: From 1.
+            is_time_over: Whether no step may follow.
+        """
+        end = None
+        if (number % self._interval == 0 or number == self._steps) and self._stopping.stops_at(self.look(epoch)) and self._may_stop:
+            end = End.EARLY
+        if is_time_over and end is None and number < self._steps:
+            end = End.TIME
+            if self.best is None:  # a model that was never measured could not be kept
+                self.look(epoch)
+        return end
 
     def look(self, epoch: int) -> float:
         """Measure the model now. Of the result higher is better, whatever the metric."""
@@ -132,6 +162,10 @@ class _Judge:
             self.best, self.epoch = self.value, epoch
             self.state = {name: weights.clone() for name, weights in self._model.state_dict().items()}
         return self._sign * self.value
+
+    def is_below(self, threshold: float | None) -> bool:
+        """Whether the best value is worse than this."""
+        return threshold is not None and self.best is not None and self._sign * self.best < self._sign * threshold
 
     def __str__(self) -> str:
         return "not measured yet" if self.value is None or self.best is None else f"{self.value:.4f}, best {self.best:.4f}"

@@ -11,18 +11,25 @@ import msgspec
 
 from despina.core.errors import ArtifactError
 from despina.core.hyperparameters import TrialResult
-from despina.core.job import TrainWork
+from despina.core.job import Earlier, TrainWork
 from despina.core.location import Location
+from despina.core.pruning import running_averages
+from despina.graph.graph import Graph
 from despina.learn import checkpoint, configuration
+from despina.learn.backoff import halved, is_out_of_memory
+from despina.learn.configuration import Configuration
 from despina.learn.evaluation import evaluate
-from despina.learn.hyperparameters import parameters_of, read_parameters, write_parameters
+from despina.learn.hyperparameters import Parameters, parameters_of, read_parameters, write_parameters
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
 from despina.learn.residuals import choose_strength, is_for
 from despina.learn.resume import TrainingState
-from despina.learn.tasks import objective_of
-from despina.learn.trainer import train
+from despina.learn.tasks import AnyObjective, objective_of
+from despina.learn.trainer import Trained, train
+from despina.learn.warm_start import WarmStart, begin_with
 from despina.programs.context import Context
+from despina.programs.course import Course
+from despina.programs.event_file import write_events
 from despina.programs.inputs import processed_graph
 from despina.programs.json_files import write_json
 from despina.programs.outputs import write_metrics
@@ -34,6 +41,7 @@ STATE = "state"
 """The subfolder of the output with the state of a training that goes on."""
 SEED = 0
 """Of all random numbers: the same trial on the same machine gives the same model."""
+_Trained = tuple[AnyObjective, Parameters, WarmStart | None, Trained]
 
 
 def run(work: TrainWork, context: Context) -> dict[str, Any]:
@@ -41,58 +49,89 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
 
     Raises:
         WorkFailed: the processed data, the hyperparameter file or a parameter is wrong, or asks for what this version cannot train,
-            or training diverged.
+            or training diverged, or there is not enough memory for the smallest batch.
         ArtifactError: a location cannot be read or written.
     """
     begun = time.monotonic()
     folder, graph = processed_graph(context, work.processed)
     of_file = configuration.load(folder)
     configuration.check_target(of_file, graph.target)
-    evaluation = of_file.evaluation
     given = read_parameters(work.parameters or {}, parameters_of(of_file.model, of_file.task))
-    log.info("training on %d nodes and %d edges: %s", sum(graph.node_counts.values()),
-             sum(len(csr.indices) for csr in graph.edges.values()) // 2, write_parameters(given))
-    context.report(0, given.num_epochs, "epoch", metric=evaluation.metric)
-    objective = objective_of(graph, of_file.model, given, evaluation, seed=SEED)
+    for _ in range(work.halvings):
+        given = halved(graph, given)
     loaded = time.monotonic()
-    state = Location.parse(work.output) / STATE
-    trained = train(
-        objective, given, evaluation, keep=lambda kept: _keep(kept, context, state), kept=_kept(work, context),
-        on_epoch=lambda epoch, value, best: context.report(epoch, given.num_epochs, "epoch", metric=evaluation.metric, value=value,
-                                                           best=best))
+    objective, given, warm_start, trained = _trained(graph, of_file, given, work, context)
     ended = time.monotonic()
     predictions, correction = predict_graph(objective.model, graph, given), 0.0
     if is_for(graph):
-        correction = choose_strength(graph, predictions.values[graph.target.node_type], evaluation)
+        correction = choose_strength(graph, predictions.values[graph.target.node_type], of_file.evaluation)
         predictions = predict_graph(objective.model, graph, given, correction=correction)
-    measured = evaluate(objective.model, graph, predictions, topk=evaluation.topk)
-    value = float(measured["valid"][evaluation.metric]) if correction else trained.value
+    measured = evaluate(objective.model, graph, predictions, topk=of_file.evaluation.topk)
+    value = float(measured["valid"][of_file.evaluation.metric]) if correction else trained.value
     out = context.folder / "out"
     out.mkdir()
     checkpoint.save(out, objective.model, checkpoint.Description(
-        model=of_file.model, hyperparameters=write_parameters(given), evaluation=evaluation, correction=correction,
+        model=of_file.model, hyperparameters=write_parameters(given), evaluation=of_file.evaluation, correction=correction,
         epoch=trained.epoch, value=value, shape=GraphShape.of(graph)))
     write_metrics(out, measured)
+    write_events(out, trained.curve, of_file.evaluation.metric, seconds_ago=time.monotonic() - ended)
     write_json(out / FILE, training_report(
-        graph, trained, value=value, correction=correction, model=of_file.model, metric=evaluation.metric, metrics=measured,
-        hyperparameters=write_parameters(given), seed=SEED,
+        graph, trained, value=value, correction=correction, model=of_file.model, metric=of_file.evaluation.metric, metrics=measured,
+        hyperparameters=write_parameters(given), seed=SEED, warm_start=warm_start,
         seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
-    context.store.delete(state)
-    result: dict[str, Any] = msgspec.to_builtins(TrialResult(objective=value, epoch=trained.epoch))
+    context.store.delete(Location.parse(work.output) / STATE)
+    result: dict[str, Any] = msgspec.to_builtins(TrialResult(
+        objective=value, epoch=trained.epoch, ended=trained.ended,
+        averages=running_averages([epoch.value for epoch in trained.curve])))
     return result
 
 
-def _keep(kept: TrainingState, context: Context, location: Location) -> None:
+def _trained(graph: Graph, of_file: Configuration, given: Parameters, work: TrainWork, context: Context) -> _Trained:
+    """Train, with half the batch each time that there is not enough memory. Goes on from the newest state that was kept."""
+    log.info("training on %d nodes and %d edges", sum(graph.node_counts.values()),
+             sum(len(csr.indices) for csr in graph.edges.values()) // 2)
+    outputs = work.attempts
+    while True:
+        try:
+            return _attempt(graph, of_file, given, work, context, outputs=outputs)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Here the error is gone, and with its traceback everything that the step held.
+        given, outputs = halved(graph, given), (work.output, *work.attempts)
+        log.warning("out of memory: going on with batch-size %d", given.batch_size)
+
+
+def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: TrainWork, context: Context, *,
+             outputs: tuple[str, ...]) -> _Trained:
+    log.info("hyperparameters: %s", write_parameters(given))
+    course = Course(context, epochs=given.num_epochs, metric=of_file.evaluation.metric, until=work.until)
+    objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED)
+    warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
+    trained = train(objective, given, of_file.evaluation, on_epoch=course.epoch, on_step=course.step, thresholds=work.thresholds,
+                    kept=_kept(outputs, context), keep=lambda state: _keep(state, work, context))
+    return objective, given, warm_start, trained
+
+
+def _warm(objective: AnyObjective, graph: Graph, earlier: Earlier, context: Context) -> WarmStart:
+    model, _ = checkpoint.load(Path(context.store.get(Location.parse(earlier.model))))
+    _, before = processed_graph(context, earlier.processed)
+    found = begin_with(objective.model, graph, model, before)
+    log.info("warm start from %s: %s", earlier.model, found)
+    return found
+
+
+def _keep(state: TrainingState, work: TrainWork, context: Context) -> None:
     with TemporaryDirectory(dir=context.folder) as folder:
-        kept.save(Path(folder))
-        context.store.put(Path(folder), location)
+        state.save(Path(folder))
+        context.store.put(Path(folder), Location.parse(work.output) / STATE)
 
 
-def _kept(work: TrainWork, context: Context) -> TrainingState | None:
-    """The newest state that an earlier attempt at this training has kept."""
-    for output in work.attempts:
+def _kept(outputs: tuple[str, ...], context: Context) -> TrainingState | None:
+    """The newest state that these attempts at the training have kept."""
+    for output in outputs:
         try:
             folder = Path(context.store.get(Location.parse(output) / STATE))
         except ArtifactError:

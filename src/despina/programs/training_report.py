@@ -6,11 +6,13 @@ from importlib.metadata import version
 from typing import Any
 
 from despina.core.frozen import Frozen
-from despina.core.job import ParameterValue
+from despina.core.hyperparameters import End
+from despina.core.job import ParameterValue, Trial
 from despina.graph.graph import Graph
 from despina.learn.floors import floor
 from despina.learn.resume import Epoch
 from despina.learn.trainer import Trained
+from despina.learn.warm_start import WarmStart
 
 FILE = "training-report.json"
 PACKAGES = ("despina", "torch", "numpy")
@@ -36,7 +38,8 @@ class TrainingReport(Frozen, frozen=True, kw_only=True):
     """The strength by which predictions are corrected by their neighbours' residuals (``learn.residuals``); 0: they are not."""
     epoch: int
     """In which it was kept."""
-    stopped_early: bool
+    ended: End
+    """Why training ended."""
     metrics: dict[str, dict[str, Any]]
     """All metrics of the model, under ``valid`` and ``test``."""
     floor: Floor
@@ -50,17 +53,22 @@ class TrainingReport(Frozen, frozen=True, kw_only=True):
     peak_memory_bytes: int
     """The most memory that the process ever had resident."""
     curve: tuple[Epoch, ...]
+    warm_start: WarmStart | None
+    """What was taken from the job that this one builds on; None: it builds on none."""
+    trials: tuple[Trial, ...] = ()
+    """Those of the job; empty in the report of a single trial."""
 
 
 def training_report(graph: Graph, trained: Trained, *, value: float, correction: float, model: str, metric: str,
                     metrics: dict[str, dict[str, Any]], hyperparameters: dict[str, ParameterValue], seed: int,
-                    seconds: dict[str, float]) -> TrainingReport:
+                    warm_start: WarmStart | None, seconds: dict[str, float]) -> TrainingReport:
     """The report on a training that has just ended in this process."""
     name, of_floor = floor(graph)
     used = resource.getrusage(resource.RUSAGE_SELF)
     return TrainingReport(
         task=graph.target.task, model=model, metric=metric, value=value, correction=correction, epoch=trained.epoch,
-        stopped_early=trained.stopped_early, metrics=metrics, floor=Floor(name=name, metrics=of_floor),
+        ended=trained.ended, metrics=metrics, floor=Floor(name=name, metrics=of_floor),
         hyperparameters=hyperparameters, seed=seed, seconds={stage: round(taken, 3) for stage, taken in seconds.items()},
         versions={"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
-        cpu_seconds=round(used.ru_utime + used.ru_stime, 3), peak_memory_bytes=used.ru_maxrss * 1024, curve=trained.curve)
+        cpu_seconds=round(used.ru_utime + used.ru_stime, 3), peak_memory_bytes=used.ru_maxrss * 1024, curve=trained.curve,
+        warm_start=warm_start)

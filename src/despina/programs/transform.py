@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from despina.core.job import TransformWork
 from despina.core.location import Location
 from despina.learn import checkpoint
@@ -12,8 +14,9 @@ from despina.learn.evaluation import evaluate
 from despina.learn.predictor import predict_graph
 from despina.programs.context import Context
 from despina.programs.inputs import processed_graph
+from despina.programs.json_files import write_json
 from despina.programs.outputs import write_artifacts, write_metrics
-from despina.programs.training_report import FILE
+from despina.programs.training_report import FILE, TrainingReport
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,8 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
     write_metrics(out, measured)
     checkpoint.save(out, model, description)
     if (trial / FILE).is_file():
-        shutil.copy(trial / FILE, out / FILE)
+        report = msgspec.json.decode((trial / FILE).read_bytes(), type=TrainingReport)
+        write_json(out / FILE, msgspec.structs.replace(report, trials=work.trials))
     context.report(1, 2, "file")
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)

@@ -10,6 +10,7 @@ from despina.control.jobs import Jobs
 from despina.control.reconciler import LEASE_MS, LOOK_AGAIN_MS, Reconciler
 from despina.core.errors import ArtifactError, JobEnded
 from despina.core.job import Job, JobKind, Observation, RunSpec, RunState, Status
+from despina.core.lifecycle import STALLED_AFTER_MS
 from despina.core.location import Location
 from despina.core.ports import Entry, JobStore
 from despina.core.requests import StartDataProcessing
@@ -82,7 +83,8 @@ class World:
         hints = Hints()
         self.jobs = Jobs(store=store, engine=self.hands, logs=self.hands, artifacts=self.hands, clock=self.hands,
                          max_active_jobs=10, hints=hints)
-        self.reconciler = Reconciler(store=store, engine=self.hands, artifacts=self.hands, clock=self.hands, hints=hints)
+        self.reconciler = Reconciler(store=store, engine=self.hands, artifacts=self.hands, clock=self.hands, hints=hints,
+                                     stalled_after=STALLED_AFTER_MS)
 
     def settle(self) -> None:
         """All passes that are due now."""

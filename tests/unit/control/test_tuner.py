@@ -6,10 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from despina.control import tuner
-from despina.core.hyperparameters import Increment, Strategy, TrialResult, Tunable
-from despina.core.job import ParameterValue, Run, RunKind, RunSpec, RunState, TrainWork
+from despina.core import plans
+from despina.core.hyperparameters import End, Increment, Strategy, TrialResult, Tunable
+from despina.core.job import Job, ParameterValue, Run, RunKind, RunSpec, RunState, Step, StepName, TrainWork, Trial
+from despina.core.requests import StartModelTraining
 
 TUNABLE = (
     Tunable(name="num-hidden", type="int", default=64, low=16, high=128, increment=Increment.POWER2),
@@ -84,3 +87,49 @@ def test_a_default_outside_its_range_is_no_obstacle(default: int) -> None:
     strategy = msgspec.structs.replace(STRATEGY, tunable=(
         Tunable(name="num-hidden", type="int", default=default, low=16, high=128, increment=Increment.POWER2),))
     assert tuner.propose(strategy, 1, [run(0, {"num-hidden": default})])["num-hidden"] in {16, 32, 64, 128}
+
+
+def earlier(*trials: tuple[float, dict[str, ParameterValue]]) -> list[Trial]:
+    """Trials of an earlier job, the best first."""
+    return [Trial(name="t", parameters=parameters, objective=value, ended=End.EPOCHS, seconds=1.0) for value, parameters in trials]
+
+
+def test_with_an_earlier_job_the_first_trial_takes_its_best_values_as_far_as_they_fit() -> None:
+    best: dict[str, ParameterValue] = {"num-hidden": 32, "num-epochs": 500, "lr": 0.05, "layer-norm": False, "batch-size": 7}
+    assert tuner.propose(STRATEGY, 0, [], earlier((0.9, best), (0.8, {"lr": 0.002}))) == {
+        "num-hidden": 32, "num-epochs": 100, "lr": 0.05, "dropout": 0.3, "layer-norm": False, "fanout": [10, 20], "num-layer": 2}
+
+
+def test_trials_of_an_earlier_job_teach_as_own_ones_do() -> None:
+    past = [run(number, {**tuner.propose(STRATEGY, number, []), "lr": 0.001 * (1 + number)}, objective=1 - number / 40)
+            for number in range(20)]
+    own = tuner.propose(STRATEGY, 30, past)
+    works = [trial.spec.work for trial in past]
+    theirs = earlier(*((1 - number / 40, work.parameters or {}) for number, work in enumerate(works)
+                       if isinstance(work, TrainWork)))
+    assert tuner.propose(STRATEGY, 30, [], theirs) == own
+    assert tuner.propose(STRATEGY, 30, [], earlier((0.9, {"lr": 0.01}))) == tuner.propose(STRATEGY, 30, []), "they lack the others"
+
+
+def test_a_new_trial_is_held_against_those_that_were_completed() -> None:
+    """Of seven trials the two that were cut off do not count."""
+    ends = [End.EPOCHS] * 3 + [End.EARLY] * 2 + [End.PRUNED, End.TIME]
+    job = training_with([TrialResult(objective=0.5, epoch=1, ended=end, averages=((4, 0.1 * number),))
+                         for number, end in enumerate(ends)])
+    work = plans.step(tuner.fill(job), StepName.TUNING).runs[-1].spec.work
+    assert isinstance(work, TrainWork)
+    ((epoch, threshold),) = work.thresholds
+    assert epoch == 4
+    assert threshold == pytest.approx(0.2)
+
+
+def training_with(results: list[TrialResult]) -> Job:
+    """A job whose trials gave these results, with one more to be filled."""
+    request = StartModelTraining(data_processing_job_id="dp", train_model_s3_location="s3://bucket/models")
+    job = plans.new_job(request, job_id="tr", now=0, source="s3://bucket/dp", memory_mib=64)
+    processing = job.steps[0]
+    laid = replace(processing.runs[0], state=RunState.SUCCEEDED, result=msgspec.to_builtins(STRATEGY))
+    parameters = tuner.propose(STRATEGY, 0, [])
+    done = [replace(run(number, parameters), result=msgspec.to_builtins(result)) for number, result in enumerate(results)]
+    runs = (*done, run(len(done), None, RunState.PENDING))
+    return replace(job, steps=(replace(processing, runs=(laid,)), Step(name=StepName.TUNING, resource_name="t", runs=runs)))

@@ -64,7 +64,7 @@ def test_what_comes_of_it_is_what_would_have_come(monkeypatch: pytest.MonkeyPatc
     again, same = run(case, tmp_path, go_on=True)
     assert [(point.epoch, point.loss, point.value) for point in again.curve] == [
         (point.epoch, point.loss, point.value) for point in whole.curve]
-    assert (again.epoch, again.value, again.stopped_early) == (whole.epoch, whole.value, whole.stopped_early)
+    assert (again.epoch, again.value, again.ended) == (whole.epoch, whole.value, whole.ended)
     for name, tensor in model.items():
         torch.testing.assert_close(same[name], tensor, rtol=0, atol=0, msg=name)
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.unit.learn.graphs import changed, communities, hot_of, labels_of
+from tests.unit.learn.graphs import changed, communities, hot_of, labels_of, numbers_of_users
 
 from despina.core.errors import WorkFailed
+from despina.core.hyperparameters import End
+from despina.core.pruning import Averages
 from despina.graph.graph import Features, Graph
 from despina.graph.sampling import NeighbourSampler
 from despina.learn import trainer
@@ -181,3 +183,46 @@ def test_a_batch_with_all_neighbours_sees_what_the_whole_graph_shows(by_feature:
     batch = sampled(graph, NeighbourSampler(graph, (1000, 1000), seed=0).sample({"user": seeds}), edge_features=True)
     whole = predict_graph(model, graph, given).embeddings["user"]
     np.testing.assert_allclose(embed(model, batch)["user"].numpy(), whole[seeds], rtol=1e-4, atol=1e-5)
+
+
+def test_when_the_time_is_over_training_ends_after_the_step_with_the_best_model() -> None:
+    graph, given, steps = communities(), read_parameters(WHOLE | {"num-epochs": 1_000}), iter(range(20))
+    torch.manual_seed(0)
+    objective = Supervised(graph, given, ACCURACY, seed=0)
+    trained = trainer.train(objective, given, ACCURACY, on_epoch=lambda *_: None, on_step=lambda: next(steps) == 11)
+    assert (trained.ended, len(trained.curve)) == (End.TIME, 12)
+    assert trained.value == max(epoch.value or 0 for epoch in trained.curve)
+
+
+def test_a_model_whose_time_is_over_before_any_evaluation_is_measured_once() -> None:
+    graph, given = communities(), read_parameters(WHOLE)
+    once = Evaluation(metric="acc", frequency="evaluate_every_pct", every=1.0)
+    objective = Supervised(graph, given, once, seed=0)
+    trained = trainer.train(objective, given, once, on_epoch=lambda *_: None, on_step=lambda: True)
+    assert (trained.ended, trained.epoch, len(trained.curve)) == (End.TIME, 1, 1)
+    assert trained.value == objective.measure() > 0
+
+
+def test_a_training_whose_time_is_over_with_its_last_step_was_whole() -> None:
+    graph, given = communities(), read_parameters(WHOLE | {"num-epochs": 1})
+    objective = Supervised(graph, given, ACCURACY, seed=0)
+    assert trainer.train(objective, given, ACCURACY, on_epoch=lambda *_: None, on_step=lambda: True).ended is End.EPOCHS
+
+
+@pytest.mark.parametrize(("thresholds", "epochs"), [(((4, 1.1),), 4), (((4, 0.0), (8, 1.1)), 8), (((4, 0.0),), 30)])
+def test_a_training_that_is_worse_than_others_were_is_pruned(thresholds: Averages, epochs: int) -> None:
+    graph, given = communities(), read_parameters(WHOLE)
+    objective = Supervised(graph, given, ACCURACY, seed=0)
+    trained = trainer.train(objective, given, ACCURACY, on_epoch=lambda *_: None, thresholds=thresholds)
+    assert len(trained.curve) == epochs
+    assert trained.ended is (End.EPOCHS if epochs == 30 else End.PRUNED)
+
+
+def test_of_errors_lower_is_better_than_the_threshold() -> None:
+    graph, given = numbers_of_users(), read_parameters(WHOLE | {"num-epochs": 8})
+    errors = Evaluation(metric="mse")
+    ends = []
+    for threshold in (0.0, 1e9):
+        objective = Supervised(graph, given, errors, seed=0)
+        ends.append(trainer.train(objective, given, errors, on_epoch=lambda *_: None, thresholds=((4, threshold),)).ended)
+    assert ends == [End.PRUNED, End.EPOCHS]

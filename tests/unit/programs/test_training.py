@@ -52,6 +52,12 @@ class Place:
     bucket: Path
     context: Context
 
+    @classmethod
+    def below(cls, folder: Path) -> "Place":
+        """One in an empty folder."""
+        (folder / "run").mkdir()
+        return cls(bucket=folder / "s3" / "bucket", context=Context(folder=folder / "run", store=open_artifacts(folder / "s3")))
+
     def prepare(self, graph: Graph, *, model_type: ModelType | None = None, **changes: Any) -> None:
         """Put a processed graph there; ``changes`` are members of its one model."""
         configuration = default_configuration(graph, choose_model_type(graph, model_type))
@@ -65,9 +71,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    (tmp_path / "run").mkdir()
-    return Place(bucket=tmp_path / "s3" / "bucket",
-                 context=Context(folder=tmp_path / "run", store=open_artifacts(tmp_path / "s3")))
+    return Place.below(tmp_path)
 
 
 class RestrictedUnpickler(pickle.Unpickler):
@@ -125,7 +129,7 @@ def test_a_trial_reports_its_progress_and_writes_the_model(place: Place, capsys:
     assert lines[-1].best == lines[result.epoch].value == max(line.value for line in lines if line.value is not None)
     assert result.objective >= lines[-1].best, "it is that of the corrected predictions"
     assert sorted(path.name for path in (place.bucket / "model").iterdir()) == [
-        "eval_metrics_info.json", "model.json", "model.safetensors", "test_metrics_info.json", "training-report.json"]
+        "eval_metrics_info.json", "events", "model.json", "model.safetensors", "test_metrics_info.json", "training-report.json"]
     assert place.json("model/eval_metrics_info.json")["acc"] == result.objective
     assert list(place.context.folder.iterdir()) == [], "nothing is left in the run's folder"
 

@@ -1,0 +1,40 @@
+"""The course of a training as the outside follows it: how far it is, that it lives, and whether its time is over."""
+
+import time
+
+from despina.programs.context import Context
+
+SIGN_OF_LIFE = 5.0
+"""Seconds between two lines of progress within an epoch."""
+
+
+class Course:
+    """Reports the epochs of a training, and between them that it still moves.
+
+    Args:
+        context: Where to report.
+        epochs: How many there will be.
+        metric: What is measured.
+        until: The time (ms since 1970) at which training has to end; None: never.
+    """
+
+    def __init__(self, context: Context, *, epochs: int, metric: str, until: int | None) -> None:
+        self._context, self._epochs, self._metric, self._until = context, epochs, metric, until
+        self._last: tuple[int, float | None, float | None] = (0, None, None)
+        self._tell()
+
+    def epoch(self, epoch: int, value: float | None, best: float | None) -> None:
+        """An epoch has ended, with the newest value of the metric and the best so far."""
+        self._last = epoch, value, best
+        self._tell()
+
+    def step(self) -> bool:
+        """A step has ended. Returns whether the time is over."""
+        if time.monotonic() - self._told >= SIGN_OF_LIFE:
+            self._tell()
+        return self._until is not None and time.time() * 1000 >= self._until
+
+    def _tell(self) -> None:
+        epoch, value, best = self._last
+        self._context.report(epoch, self._epochs, "epoch", metric=self._metric, value=value, best=best)
+        self._told = time.monotonic()
