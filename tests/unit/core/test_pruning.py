@@ -1,6 +1,5 @@
 """The median stopping rule, by hand."""
 
-import pytest
 
 from despina.core.pruning import COMPLETED, running_averages, thresholds
 
