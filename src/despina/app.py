@@ -58,7 +58,7 @@ class Parts:
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
             environment={"DESPINA_S3_FOLDER": str(self.folders["s3"])}, on_change=hints.wake_run)
         self.jobs = Jobs(store=self.store, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock,
-                         max_active_jobs=settings.max_active_jobs, hints=hints)
+                         max_active_jobs=settings.max_active_jobs, hints=hints, custom_models=settings.custom_models)
         self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
                                      stalled_after=round(settings.stalled_after_seconds * 1000))
         self._thread = threading.Thread(target=self.reconciler.run, name="despina-reconciler", daemon=True)

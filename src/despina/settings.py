@@ -36,6 +36,8 @@ class Settings(Frozen, frozen=True, kw_only=True):
     """The cluster's resource id."""
     ml_enabled: bool = True
     """Whether the ML operations are offered."""
+    custom_models: bool = False
+    """Whether training jobs may run code that a client names (``customModelTrainingParameters``)."""
     neptune_ml_iam_role: str = ""
     """The cluster's default role, shown in ``/status``; roles are not enforced yet."""
     max_active_jobs: int = 100
@@ -55,7 +57,7 @@ class Settings(Frozen, frozen=True, kw_only=True):
 
 
 _SECTIONS = {
-    "cluster": ("region", "account_id", "resource_id", "ml_enabled", "neptune_ml_iam_role"),
+    "cluster": ("region", "account_id", "resource_id", "ml_enabled", "custom_models", "neptune_ml_iam_role"),
     "limits": ("max_active_jobs", "max_in_flight", "requests_per_second", "max_body_bytes", "body_timeout_seconds"),
 }
 _TOP = ("host", "port", "data_dir", "database_url", "engine", "stop_grace_seconds", "stalled_after_seconds")

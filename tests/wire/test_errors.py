@@ -267,7 +267,7 @@ def test_an_operation_that_is_not_offered_yet(server: Server, method: str, targe
     assert_error(server.request(method, target), 400, "UnsupportedOperationException", "not offered yet")
 
 
-def test_parts_of_an_operation_that_are_not_offered_yet(trained: Server, export: Path) -> None:
+def test_custom_models_switched_off(trained: Server, export: Path) -> None:
     requests = [
         ("/ml/modeltraining", training(modelName="custom"), "custom"),
         ("/ml/modeltraining", training(customModelTrainingParameters={"sourceS3DirectoryPath": "s3://test/code"}), "custom"),

@@ -7,7 +7,15 @@ from msgspec.structs import replace
 from despina.control import recorded
 from despina.control.hints import Hints
 from despina.core import plans
-from despina.core.errors import BaseJobMissing, BaseJobNotCompleted, InvalidLocation, JobEnded, JobNotFound, NotOffered
+from despina.core.errors import (
+    BaseJobMissing,
+    BaseJobNotCompleted,
+    InvalidLocation,
+    JobEnded,
+    JobNotFound,
+    MissingMember,
+    NotOffered,
+)
 from despina.core.job import Job, JobKind, RunState, Status, StepName
 from despina.core.lifecycle import Seen, observed
 from despina.core.location import INVALID, Location
@@ -29,7 +37,7 @@ class Jobs:
     """The jobs of a cluster. ``hints`` tells the reconciler which of them to look at, so that it need not poll."""
 
     def __init__(self, *, store: JobStore, engine: Engine, logs: RunLogs, artifacts: ArtifactStore, clock: Clock,
-                 max_active_jobs: int, hints: Hints) -> None:
+                 max_active_jobs: int, hints: Hints, custom_models: bool) -> None:
         self._store = store
         self._engine = engine
         self._logs = logs
@@ -37,6 +45,7 @@ class Jobs:
         self._clock = clock
         self._max_active_jobs = max_active_jobs
         self._hints = hints
+        self._custom_models = custom_models
 
     def start(self, request: StartDataProcessing | StartModelTraining, *, invocation: str | None) -> Job:
         """Record a new job; it is durable when this returns, and the reconciler does the rest.
@@ -47,7 +56,8 @@ class Jobs:
             IdTaken, TooManyRequests: see ``JobStore.create``.
             BaseJobMissing, BaseJobNotCompleted: a job that this one builds on.
             InvalidLocation: there is nothing at the input location.
-            NotOffered: custom models.
+            NotOffered: a custom model, where they are switched off.
+            MissingMember: a custom model whose scripts are not given.
         """
         previous, earlier = None, None
         if isinstance(request, StartDataProcessing):
@@ -55,8 +65,7 @@ class Jobs:
                 previous = _output(self._base(JobKind.DATA_PROCESSING, request.previous_data_processing_job_id))
             source, size = request.input_data_s3_location.rstrip("/"), self._size(request.input_data_s3_location)
         else:
-            if request.custom_model_training_parameters is not None:
-                raise NotOffered("Custom models (customModelTrainingParameters) are not offered yet by this version of Despina.")
+            self._check_custom(request)
             source, size = _output(self._base(JobKind.DATA_PROCESSING, request.data_processing_job_id)), 0
             if request.previous_model_training_job_id is not None:
                 earlier = plans.earlier_training(self._base(JobKind.MODEL_TRAINING, request.previous_model_training_job_id))
@@ -130,6 +139,17 @@ class Jobs:
         if base.status is not Status.COMPLETED:
             raise BaseJobNotCompleted(unfinished)
         return base
+
+    def _check_custom(self, request: StartModelTraining) -> None:
+        given = request.custom_model_training_parameters
+        if given is None and request.model_name != "custom":
+            return
+        if not self._custom_models:
+            raise NotOffered("Custom models are switched off on this server, since they run the code that a client names: the "
+                             "setting cluster.custom_models is false.")
+        if given is None:
+            raise MissingMember("The model 'custom' needs 'customModelTrainingParameters' with 'sourceS3DirectoryPath'.")
+        self._size(given.source_s3_directory_path)
 
     def _size(self, url: str) -> int:
         """Bytes at the input location, which must hold something."""

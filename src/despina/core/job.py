@@ -84,11 +84,21 @@ class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
     """The output of the data-processing job that this one builds on (``previousDataProcessingJobId``)."""
 
 
+class CustomCode(Frozen, frozen=True, kw_only=True):
+    """A user's own model (``customModelTrainingParameters``): where its scripts lie, and their names."""
+
+    source: str
+    training: str
+    transform: str
+
+
 class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
     """Read the hyperparameter file at ``processed`` and lay down the tuning strategy for ``trials`` trials."""
 
     processed: str
     trials: int
+    custom: CustomCode | None = None
+    """If it is there, the file beside its scripts is read."""
 
 
 class Earlier(Frozen, frozen=True, kw_only=True):
@@ -116,6 +126,7 @@ class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
     halvings: int = 0
     """How often the batch is halved, since earlier attempts were killed for lack of memory."""
     earlier: Earlier | None = None
+    custom: CustomCode | None = None
 
 
 class Trial(Frozen, frozen=True, kw_only=True):
@@ -138,6 +149,9 @@ class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
     output: str
     trials: tuple[Trial, ...] = ()
     """Those of the job, for its report."""
+    custom: CustomCode | None = None
+    parameters: dict[str, ParameterValue] | None = None
+    """The hyperparameters of the model, of a user's own."""
 
 
 Work = ProcessWork | StrategyWork | TrainWork | TransformWork

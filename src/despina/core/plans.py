@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from despina.core import names
 from despina.core.hyperparameters import End, Strategy, TrialResult
 from despina.core.job import (
+    CustomCode,
     Earlier,
     EarlierTraining,
     Job,
@@ -67,7 +68,7 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         kind, output = JobKind.MODEL_TRAINING, TRAINED
         name = names.autotrainer(names.training_prefix(job_id, salt), now, salt)
         prefix = Location.parse(request.train_model_s3_location) / name
-        work = StrategyWork(processed=source, trials=request.max_hpo_number_of_training_jobs)
+        work = StrategyWork(processed=source, trials=request.max_hpo_number_of_training_jobs, custom=_custom(request))
         run_kind, memory = RunKind.STRATEGY, LIGHT_MEMORY_MIB
     job = Job(kind=kind, id=job_id, created_at=now, request=request, prefix=str(prefix), input=source, earlier=earlier)
     first = _run(job, run_kind, work, memory_mib=memory)
@@ -237,16 +238,23 @@ def _trial(job: Job, number: int, attempt: int) -> Run:
     run_id = _run_id(job, f"{RunKind.TRIAL}{number + 1:03d}", attempt)
     name = names.trial(step(job, StepName.TUNING).resource_name, number, run_id)
     work = TrainWork(processed=job.input, output=str(Location.parse(job.prefix) / TRIALS / name), until=deadline(job),
-                     earlier=job.earlier.best if job.earlier else None)
+                     earlier=job.earlier.best if job.earlier else None, custom=_custom(request))
     share = min(request.max_hpo_number_of_training_jobs, request.max_hpo_parallel_training_jobs)
     spec = RunSpec(run_id=run_id, work=work, share=share, memory_mib=strategy(job).memory_mib)
     return Run(id=run_id, kind=RunKind.TRIAL, number=number, attempt=attempt, name=name, spec=spec)
 
 
+def _custom(request: StartModelTraining) -> CustomCode | None:
+    given = request.custom_model_training_parameters
+    return CustomCode(source=given.source_s3_directory_path, training=given.training_entry_point_script,
+                      transform=given.transform_entry_point_script) if given else None
+
+
 def _add_transform(job: Job, best: Run) -> Job:
     processing = step(job, StepName.PROCESSING)
     assert isinstance(best.spec.work, TrainWork) and processing.output_location  # noqa: S101, PT018
-    work = TransformWork(processed=job.input, model=best.spec.work.output, output=processing.output_location, trials=_trials(job))
+    work = TransformWork(processed=job.input, model=best.spec.work.output, output=processing.output_location, trials=_trials(job),
+                         custom=best.spec.work.custom, parameters=best.spec.work.parameters)
     transform = _run(job, RunKind.TRANSFORM, work, memory_mib=best.spec.memory_mib)
     return with_step(job, replace(processing, runs=(*processing.runs, transform)))
 

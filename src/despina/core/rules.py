@@ -13,7 +13,6 @@ from despina.core.errors import (
     InvalidId,
     InvalidInstanceType,
     InvalidLocation,
-    NotOffered,
     OutOfRange,
 )
 from despina.core.frozen import Frozen
@@ -114,7 +113,5 @@ def model_type(name: str, value: str) -> None:
 
 
 def model_name(name: str, value: str) -> None:
-    """The names of the user guide; ``custom`` is not offered yet."""
+    """The names of the user guide."""
     OneOf(words=("rgcn", "kge", "transe", "distmult", "rotate", "custom"))(name, value)
-    if value == "custom":
-        raise NotOffered("The model 'custom' is not offered yet by this version of Despina.")

@@ -2,8 +2,6 @@
 
 Source: Neptune user guide, "Customizing model hyperparameter configurations in Neptune ML". Free of torch.
 
-Files of all models and tasks can be read; only those that this version can train can be loaded for a training job.
-
 Decisions where the guide is silent: ``node_strategy`` and ``edge_strategy`` (ranges that depend on the size of the graph) are
 accepted and the range is used as it is written; a tunable without a default starts at Despina's own default if that lies in its
 range, else in the middle; ``type`` only has to be one of the known words, since every hyperparameter has a type of its own.
@@ -20,7 +18,7 @@ from despina.core.frozen import Frozen
 from despina.core.hyperparameters import Increment, Strategy, Tunable
 from despina.core.job import ParameterValue
 from despina.core.task import Task
-from despina.graph.faults import Fault, InputFault
+from despina.graph.faults import Fault
 from despina.graph.graph import Target
 from despina.graph.json_object import JsonObject
 from despina.learn.hyperparameters import (
@@ -120,35 +118,18 @@ def load(folder: Path) -> Configuration:
     """Read the configuration in a processed graph's folder, for a training job.
 
     Raises:
-        WorkFailed: the file is missing or wrong, or asks for what this version cannot train; the message names the file, the place,
-            the value and what would be right.
+        WorkFailed: the file is missing or wrong; the message names the file, the place, the value and what would be right.
     """
     for name in FILE_NAMES:
         path = folder / name
         if path.is_file():
-            entry = _only_model(name, path.read_bytes())
-            check_offered(_task(entry), _model(entry), place=f"{name}, {entry.path}: ")
-            return _configuration(entry)
+            return _configuration(_only_model(name, path.read_bytes()))
     raise WorkFailed(f"the processed data has no file {FILE_NAMES[0]}; it is written by data processing")
 
 
 def read(file: str, content: bytes) -> Configuration:
     """Read the configuration of any known model from the content of a file. Raises WorkFailed."""
     return _configuration(_only_model(file, content))
-
-
-def check_offered(task: Task, model: str = RGCN, *, place: str = "") -> None:
-    """Raise WorkFailed unless this version can train this model for this task.
-
-    Args:
-        task: what is to be predicted.
-        model: the word of the file.
-        place: where it says so; the message begins with it.
-    """
-    if model != CUSTOM:
-        return
-    raise InputFault(Fault.NOT_OFFERED, f"{place}training the model {model} for the task {task} is not offered yet by this version "
-                                        f"of Despina, while {', '.join(MODELS)} are")
 
 
 def check_target(configuration: Configuration, target: Target) -> None:
@@ -174,7 +155,10 @@ def _only_model(file: str, content: bytes) -> JsonObject:
 
 def _model(entry: JsonObject) -> str:
     model = entry.text("model")
-    return model if model == CUSTOM else entry.known("model", model, MODELS)
+    if model == CUSTOM:
+        raise entry.error("model", "'custom' stands for scripts of your own: the file belongs beside them, and "
+                                   "customModelTrainingParameters names their folder")
+    return entry.known("model", model, MODELS)
 
 
 def _task(entry: JsonObject) -> Task:
@@ -183,8 +167,6 @@ def _task(entry: JsonObject) -> Task:
 
 def _configuration(entry: JsonObject) -> Configuration:
     model, task = _model(entry), _task(entry)
-    if model == CUSTOM:
-        check_offered(task, model, place=f"{entry.file}, {entry.path}: ")
     if model in KGE_MODELS and task is not Task.LINK_PREDICT:
         raise entry.error("model", f"'{model}' predicts links only, and task_type is {task}; it must be {RGCN}",
                           name=Fault.CONTRADICTION)

@@ -16,7 +16,7 @@ import msgspec
 
 from despina.artifacts import open_artifacts
 from despina.core.errors import DespinaError
-from despina.core.job import ProcessWork, RunSpec, StrategyWork, TrainWork
+from despina.core.job import CustomCode, ProcessWork, RunSpec, StrategyWork, TrainWork, TransformWork
 from despina.graph.faults import InputFault
 from despina.programs.context import Context
 
@@ -68,6 +68,9 @@ def _run(spec: RunSpec, context: Context) -> dict[str, Any]:
         case ProcessWork():
             from despina.programs import process
             return process.run(spec.work, context)
+        case StrategyWork(custom=CustomCode()) | TrainWork(custom=CustomCode()) | TransformWork(custom=CustomCode()):
+            from despina.programs import custom
+            return custom.run(spec.work, context)
         case StrategyWork():
             from despina.programs import strategy
             return strategy.run(spec.work, context)

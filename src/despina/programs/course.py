@@ -13,7 +13,7 @@ class Course:
 
     Args:
         context: Where to report.
-        epochs: How many there will be.
+        epochs: How many there will be; 0: nobody knows.
         metric: What is measured.
         until: The time (ms since 1970) at which training has to end; None: never.
     """

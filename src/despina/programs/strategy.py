@@ -24,7 +24,6 @@ def run(work: StrategyWork, context: Context) -> dict[str, Any]:
         ArtifactError: the processed data cannot be read.
     """
     folder, graph = processed_graph(context, work.processed)
-    configuration.check_offered(graph.target.task)
     given = configuration.load(folder)
     configuration.check_target(given, graph.target)
     kind = parameters_of(given.model, given.task)

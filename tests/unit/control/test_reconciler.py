@@ -82,7 +82,7 @@ class World:
         self.store = store
         hints = Hints()
         self.jobs = Jobs(store=store, engine=self.hands, logs=self.hands, artifacts=self.hands, clock=self.hands,
-                         max_active_jobs=10, hints=hints)
+                         custom_models=False, max_active_jobs=10, hints=hints)
         self.reconciler = Reconciler(store=store, engine=self.hands, artifacts=self.hands, clock=self.hands, hints=hints,
                                      stalled_after=STALLED_AFTER_MS)
 

@@ -11,7 +11,7 @@ from tests.unit.learn.graphs import communities, random_links
 from despina.core.errors import WorkFailed
 from despina.core.hyperparameters import Increment
 from despina.core.task import Task
-from despina.graph.faults import Fault, InputFault
+from despina.graph.faults import InputFault
 from despina.learn.configuration import Configuration, Evaluation, check_target, load, read
 from despina.learn.hyperparameters import (
     EmbeddingHyperparameters,
@@ -90,7 +90,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("models", [], "models: must hold exactly one model, it holds 0"),
     ("models.0.model", "rgnc", "models[0].model: 'rgnc' is not known (did you mean 'rgcn'?); it must be one of rgcn, transe"),
     ("models.0.model", "transe", "models[0].model: 'transe' predicts links only, and task_type is node_class; it must be rgcn"),
-    ("models.0.model", "custom", "models[0]: training the model custom for the task node_class is not offered yet"),
+    ("models.0.model", "custom", "models[0].model: 'custom' stands for scripts of your own"),
     ("models.0.task_type", "node_clas", "models[0].task_type: 'node_clas' is not known (did you mean 'node_class'?)"),
     ("models.0.task_type", "node_regression", "eval_metric.metric: 'acc' is not known; it must be one of mse"),
     ("models.0.4-tier-param", [], "models[0]: unknown key '4-tier-param' (did you mean '3-tier-param'?)"),
@@ -171,14 +171,13 @@ def test_the_file_has_to_fit_what_the_graph_is_to_predict() -> None:
         check_target(given, random_links().target)
 
 
-def test_what_cannot_be_trained_yet_is_refused_before_anything_else_of_the_file(tmp_path: Path) -> None:
+def test_a_file_of_a_custom_model_is_refused_before_anything_else_in_it(tmp_path: Path) -> None:
     content = {"models": [{"model": "custom", "task_type": "node_class", "1-tier-param": [{"param": "nobody-knows-it"}]}]}
     (tmp_path / FILE).write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputFault) as raised:
         load(tmp_path)
-    assert str(raised.value) == (f"{FILE}, models[0]: training the model custom for the task node_class is not offered yet by this "
-                                 "version of Despina, while rgcn, transe, distmult, rotate, complex are")
-    assert raised.value.findings[0].name is Fault.NOT_OFFERED
+    assert str(raised.value) == (f"{FILE}, models[0].model: 'custom' stands for scripts of your own: the file belongs beside them, "
+                                 "and customModelTrainingParameters names their folder")
 
 
 def test_files_of_other_models_can_be_read_all_the_same() -> None:

@@ -31,7 +31,7 @@ from despina.core.errors import WorkFailed
 from despina.core.hyperparameters import Strategy, TrialResult
 from despina.core.job import Progress, RunSpec, StrategyWork, TrainWork, TransformWork
 from despina.core.task import Task
-from despina.graph.faults import Fault, InputFault
+from despina.graph.faults import InputFault
 from despina.graph.graph import Graph
 from despina.learn.proposals import ModelType, choose_model_type, default_configuration
 from despina.learn.residuals import STRENGTHS
@@ -112,11 +112,10 @@ def test_a_metric_that_does_not_fit_the_labels_fails_before_any_trial(place: Pla
 
 
 @pytest.mark.parametrize("work", [StrategyWork(processed=PROCESSED, trials=2), TRAIN], ids=["strategy", "train"])
-def test_a_model_that_is_not_offered_yet_fails_before_any_trial(place: Place, work: StrategyWork | TrainWork) -> None:
+def test_the_file_of_a_custom_model_without_its_scripts_is_refused(place: Place, work: StrategyWork | TrainWork) -> None:
     place.prepare(communities(), model="custom")
-    with pytest.raises(InputFault, match="the model custom for the task node_class is not offered yet") as raised:
+    with pytest.raises(InputFault, match="customModelTrainingParameters names their folder"):
         strategy.run(work, place.context) if isinstance(work, StrategyWork) else train.run(work, place.context)
-    assert raised.value.findings[0].name is Fault.NOT_OFFERED
 
 
 def test_a_trial_reports_its_progress_and_writes_the_model(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

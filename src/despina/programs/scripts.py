@@ -1,0 +1,129 @@
+"""Running a user's own scripts: their files, their Python, their environment, and what they print."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import despina
+from despina.core.errors import WorkFailed
+
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "DESPINA_RUN_ID",
+             "DESPINA_RUN_FOLDER")
+"""Of our environment. By the last two the run's processes are found; keys of the server are none of a script's business."""
+LAST_LINES = 10
+"""Of a script that failed, which its reason quotes."""
+GRACE_SECONDS = 10.0
+"""Between asking a script to end, when the time is over, and killing it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scripts:
+    """A copy of the user's files, and the Python that runs them."""
+
+    folder: Path
+    """The working directory of scripts, so that they can import one another."""
+    python: str
+    home: Path
+
+    @classmethod
+    def prepare(cls, source: Path, run: Path) -> "Scripts":
+        """Copy the files below ``source``, and install their ``requirements.txt``, if there is one, into an environment of its own.
+
+        It sees our packages (torch among them) behind its own.
+
+        Args:
+            source: The user's files; they are only read.
+            run: The run's folder; everything is made in it.
+
+        Raises:
+            WorkFailed: the requirements cannot be installed; the text has the last lines of what pip said.
+        """
+        folder, home = run / "code", run / "home"
+        shutil.copytree(source, folder)
+        home.mkdir()
+        if not (folder / "requirements.txt").is_file():
+            return cls(folder=folder, python=sys.executable, home=home)
+        environment = run / "venv"
+        _said([sys.executable, "-m", "venv", "--without-pip", str(environment)], folder, "a virtual environment cannot be made")
+        python = str(environment / "bin" / "python")
+        packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment), "platbase": str(environment)}))
+        ours = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(Path(despina.__file__).parents[1]))
+        (packages / "despina.pth").write_text("\n".join(dict.fromkeys(ours)) + "\n", encoding="utf-8")
+        _said([sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check", "--quiet", "-r",
+               "requirements.txt"], folder, "requirements.txt cannot be installed")
+        return cls(folder=folder, python=python, home=home)
+
+    def run(self, script: str, arguments: Sequence[str], *, heard: Callable[[str], None], until: int | None,
+            variables: Mapping[str, str]) -> bool:
+        """Run a script to its end. What it prints goes into the run's log.
+
+        Args:
+            script: Its name.
+            arguments: Its command line.
+            heard: Is given each line.
+            until: The time (ms since 1970) at which it is ended; None: never.
+            variables: Of its environment, beside ``PASSED_ON``, ``HOME`` and ``SM_NUM_GPUS``.
+
+        Returns:
+            Whether it came to its own end.
+
+        Raises:
+            WorkFailed: it failed; the text has its last lines.
+        """
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment |= {"HOME": str(self.home), "PYTHONUNBUFFERED": "1", "SM_NUM_GPUS": "0", **variables}
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        with subprocess.Popen([self.python, script, *arguments], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            with _ended_at(until, process) as is_ended:
+                for line in process.stdout:
+                    sys.stderr.write(line)
+                    last.append(line.rstrip())
+                    heard(line)
+        if is_ended():
+            return False
+        if process.returncode:
+            raise WorkFailed(f"{script} ended with exit status {process.returncode}: " + " / ".join(line for line in last if line))
+        return True
+
+
+@contextmanager
+def _ended_at(until: int | None, process: "subprocess.Popen[str]") -> Iterator[Callable[[], bool]]:
+    """See to it that a process has no longer than until this time (ms); gives a function that tells whether it was ended."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        process.terminate()
+        if not closed.wait(GRACE_SECONDS):
+            process.kill()
+
+    closed = threading.Event()
+    timer = threading.Timer(max(0.0, (until or 0) / 1000 - time.time()), end)
+    timer.daemon = True
+    if until is not None:
+        timer.start()
+    try:
+        yield over.is_set
+    finally:
+        closed.set()
+        timer.cancel()
+
+
+def _said(command: list[str], folder: Path, failure: str) -> None:
+    """Run a command of ours; what it says goes into the log, and its last lines into the error."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    sys.stderr.write(done.stdout + done.stderr)
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise WorkFailed(f"{failure}: " + " / ".join(lines[-LAST_LINES:]))

@@ -1,0 +1,100 @@
+"""A user's own model, through boto3 against a real server."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from tests.serving import Server, wait_for
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+CODE = {"sourceS3DirectoryPath": (EXAMPLES / "custom-model").as_uri()}
+
+
+@pytest.fixture(scope="module")
+def allowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that allows custom models, with the air routes processed as ``dp``."""
+    data = tmp_path_factory.mktemp("custom") / "data"
+    server = Server(data, environment={"DESPINA_CUSTOM_MODELS": "true", "DESPINA_STOP_GRACE_SECONDS": "0.2"}).start()
+    server.process(EXAMPLES / "air-routes")
+    yield server
+    server.stop()
+    for pid in server.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def start(server: Server, job_id: str, **members: Any) -> None:
+    server.boto3().start_ml_model_training_job(
+        id=job_id, dataProcessingJobId="dp", trainModelS3Location="s3://test/models",
+        **{"customModelTrainingParameters": CODE, **members})
+
+
+def test_the_example_trains_and_its_artefacts_are_there(allowing: Server) -> None:
+    start(allowing, "custom")
+    job = allowing.wait_until_ended("modeltraining", "custom")
+    assert job["status"] == "Completed", job
+    assert job["mlModels"]
+    output = allowing.path(job["processingJob"]["outputLocation"])
+    accuracy = json.loads((output / "test_metrics_info.json").read_bytes())["acc"]
+    assert accuracy > 0.8, "a third are of the commonest class"
+    scores = np.load(output / "predictions" / "result.npz")["infer_scores"]
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-4)
+    trials = [run for run in job["details"]["runs"] if run["kind"] == "trial"]
+    assert len({run["parameters"]["lr"] for run in trials}) == 2, "the second trial was tuned"
+    assert all(0 < run["objective"] <= 1 for run in trials)
+    assert len(json.loads((output / "training-report.json").read_bytes())["trials"]) == 2
+
+
+def test_cancel_ends_the_script_and_what_it_started_and_clean_deletes(allowing: Server, tmp_path: Path) -> None:
+    (tmp_path / "training.py").write_text(
+        "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
+        "print('validation accuracy 0.5', flush=True)\nchild.wait()\n", encoding="utf-8")
+    for name in ("transform.py", "model-hpo-configuration.json"):
+        (tmp_path / name).write_bytes((EXAMPLES / "custom-model" / name).read_bytes())
+    start(allowing, "endless", customModelTrainingParameters={"sourceS3DirectoryPath": tmp_path.as_uri()})
+    allowing.wait_for_run("modeltraining", "endless", "trial", step=1)
+    prefix = allowing.path(allowing.details("modeltraining", "endless")["details"]["prefix"])
+    running = allowing.processes()
+    assert len(running) >= 4, "supervisor, program, script and its child"
+    allowing.boto3().cancel_ml_model_training_job(id="endless", clean=True)
+    assert allowing.wait_until_ended("modeltraining", "endless")["status"] == "Stopped"
+    wait_for("nobody left", lambda: not allowing.processes())
+    assert not prefix.exists()
+
+
+def test_a_script_that_fails_fails_the_job_with_its_last_words(allowing: Server, tmp_path: Path) -> None:
+    for name in ("transform.py", "model-hpo-configuration.json"):
+        (tmp_path / name).write_bytes((EXAMPLES / "custom-model" / name).read_bytes())
+    (tmp_path / "training.py").write_text("raise SystemExit('no such feature: altitude')", encoding="utf-8")
+    start(allowing, "failing", customModelTrainingParameters={"sourceS3DirectoryPath": tmp_path.as_uri()})
+    job = allowing.wait_until_ended("modeltraining", "failing")
+    assert job["status"] == "Failed"
+    assert "training.py ended with exit status 1: no such feature: altitude" in job["processingJob"]["failureReason"]
+
+
+def test_custom_models_are_off_unless_the_deployment_allows_them(start_server: Callable[..., Server]) -> None:
+    with pytest.raises(ClientError, match=r"custom_models") as raised:
+        start(start_server(), "custom")
+    assert raised.value.response["Error"]["Code"] == "UnsupportedOperationException"
+
+
+@pytest.mark.parametrize(("members", "code", "text"), [
+    ({"customModelTrainingParameters": {"sourceS3DirectoryPath": "s3://test/nothing"}}, "BadRequestException", "s3://test/nothing"),
+    ({"customModelTrainingParameters": {**CODE, "trainingEntryPointScript": "../x.py"}}, "IllegalArgumentException", "../x.py")])
+def test_a_source_that_is_not_there_and_a_path_are_refused(allowing: Server, members: Any, code: str, text: str) -> None:
+    with pytest.raises(ClientError) as raised:
+        start(allowing, "refused", **members)
+    assert raised.value.response["Error"]["Code"] == code
+    assert text in raised.value.response["Error"]["Message"]
+
+
+def test_the_model_custom_needs_scripts(allowing: Server) -> None:
+    body = {"dataProcessingJobId": "dp", "trainModelS3Location": "s3://test/models", "modelName": "custom"}
+    status, _, answer = allowing.request("POST", "/ml/modeltraining", json.dumps(body).encode())
+    assert (status, answer["code"]) == (400, "MissingParameterException")
+    assert "customModelTrainingParameters" in answer["message"]
