@@ -6,6 +6,8 @@ hand its gradient is the same operation. ``bench/train.py`` measures it beside t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +26,14 @@ class WeightedEdges:
     """int32 ``[n_edges]``"""
     offsets: Tensor
     """int32 ``[n_rows + 1]``"""
-    weights: Tensor
-    """float32 ``[n_edges]``"""
+    weights: Tensor | None
+    """float32 ``[n_edges]``; None: all are 1."""
 
     def sum(self, x: Tensor) -> Tensor:
         """The weighted sums: ``[n_sources, d]`` → ``[n_rows, d]``. Outside autograd."""
+        weights = None if self.weights is None else self.weights.to(x.dtype)
         return embedding_bag(self.sources, x.contiguous(), self.offsets, mode="sum", include_last_offset=True,
-                             per_sample_weights=self.weights.to(x.dtype))
+                             per_sample_weights=weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,17 @@ class Adjacency:
     """int64 ``[n_rows]``: the destinations that have any edge, in rising order."""
     forward: WeightedEdges
     """Into ``rows``, each edge with the weight 1 / (edges of its destination)."""
-    backward: WeightedEdges
-    """The same edges and weights from the rows back to the sources."""
+    n_source: int
+    """Nodes of the source type that are read."""
+
+    @cached_property
+    def backward(self) -> WeightedEdges:
+        """The same edges and weights from the rows back to the sources."""
+        degrees = self.forward.offsets.diff().numpy()
+        row_of_edge = np.repeat(np.arange(len(self.rows), dtype=np.int32), degrees)
+        transposed = Csr.group(row_of_edge, self.forward.sources.numpy(), n_destination=self.n_source)
+        weights = np.repeat(1.0 / degrees, degrees).astype(np.float32)
+        return weighted(transposed.indices, transposed.indptr, weights[transposed.edge_ids])
 
     @classmethod
     def of(cls, csr: Csr, *, n_source: int) -> "Adjacency":
@@ -52,20 +64,14 @@ class Adjacency:
         degrees = degrees[rows]
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(degrees)])
         weights = np.repeat(1.0 / degrees, degrees).astype(np.float32)
-        row_of_edge = np.repeat(np.arange(len(rows), dtype=np.int32), degrees)
-        transposed = Csr.group(row_of_edge, csr.indices, n_destination=n_source)
-        return cls(rows=torch.from_numpy(rows), forward=_edges(csr.indices, offsets, weights),
-                   backward=_edges(transposed.indices, transposed.indptr, weights[transposed.edge_ids]))
+        return cls(rows=torch.from_numpy(rows), forward=weighted(csr.indices, offsets, weights), n_source=n_source)
 
     def of_edges(self) -> "Adjacency":
         """The adjacency whose sources are this one's edges in their own order: averages of what lies on the edges."""
         count = len(self.forward.sources)
-        order = torch.arange(count + 1, dtype=torch.int32)
-        row_of_edge = torch.repeat_interleave(torch.arange(len(self.rows), dtype=torch.int32), self.forward.offsets.diff().long())
-        return Adjacency(
-            rows=self.rows,
-            forward=WeightedEdges(sources=order[:-1], offsets=self.forward.offsets, weights=self.forward.weights),
-            backward=WeightedEdges(sources=row_of_edge, offsets=order, weights=self.forward.weights))
+        forward = WeightedEdges(sources=torch.arange(count, dtype=torch.int32), offsets=self.forward.offsets,
+                                weights=self.forward.weights)
+        return Adjacency(rows=self.rows, forward=forward, n_source=count)
 
 
 class _Mean(torch.autograd.Function):
@@ -85,6 +91,7 @@ def mean(x: Tensor, adjacency: Adjacency) -> Tensor:
     return result
 
 
-def _edges(sources: NDArray[np.int32], offsets: NDArray[np.int64], weights: NDArray[np.float32]) -> WeightedEdges:
+def weighted(sources: NDArray[np.int32], offsets: NDArray[np.integer[Any]], weights: NDArray[np.float32] | None) -> WeightedEdges:
+    """Edges in the form of NumPy."""
     return WeightedEdges(sources=torch.from_numpy(np.array(sources)), offsets=torch.from_numpy(offsets.astype(np.int32)),
-                         weights=torch.from_numpy(weights))
+                         weights=None if weights is None else torch.from_numpy(weights))

@@ -12,6 +12,7 @@ from despina.graph.graph import REVERSE, Csr, EdgeType, Features, Graph
 from despina.graph.sampling import Neighbourhood
 from despina.learn.adjacency import Adjacency
 from despina.learn.linear import FeatureRows, FeatureShape
+from despina.learn.messages import Messages
 from despina.learn.neighbours import Neighbours
 
 EdgeLabels = Mapping[EdgeType, NDArray[np.float32]]
@@ -22,12 +23,23 @@ EdgeLabels = Mapping[EdgeType, NDArray[np.float32]]
 class Block:
     """What one layer computes on. The nodes it computes are the first ones of those it reads, type by type."""
 
+    reads: tuple[str, ...]
+    """The node types that the layer reads."""
     destinations: dict[str, int]
     """Node type → how many nodes the layer computes."""
     adjacencies: dict[EdgeType, Adjacency]
     """Edge types without edges are left out."""
+    messages: Messages
+    """The same edges, all types together."""
     edge_features: dict[EdgeType, FeatureRows]
     """Rows in the order of the adjacency's edges. Edge types without features are left out."""
+
+    @classmethod
+    def of(cls, adjacencies: dict[EdgeType, Adjacency], edge_features: dict[EdgeType, FeatureRows], *, reads: dict[str, int],
+           computes: dict[str, int]) -> "Block":
+        """A block that reads so many nodes of each type and computes so many."""
+        return cls(reads=tuple(reads), destinations=computes, adjacencies=adjacencies, edge_features=edge_features,
+                   messages=Messages.of(adjacencies, reads=reads, computes=computes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +114,12 @@ def whole_graph(graph: Graph, *, layers: int, edge_features: bool, propagates: b
                 csr = graph.edges[edge_type]
                 adjacencies[edge_type] = Adjacency.of(csr, n_source=graph.node_counts[edge_type.source])
                 attributes |= _attributes(graph, edge_type, csr, labels or {}, edge_features=edge_features, few=False)
-        blocks.insert(0, Block(destinations={node_type: graph.node_counts[node_type] for node_type in sorted(needed)},
-                               adjacencies={edge_type: adjacencies[edge_type] for edge_type in used},
-                               edge_features={edge_type: attributes[edge_type] for edge_type in used if edge_type in attributes}))
+        computes = {node_type: graph.node_counts[node_type] for node_type in sorted(needed)}
         needed |= {edge_type.source for edge_type in used}
+        blocks.insert(0, Block.of(
+            {edge_type: adjacencies[edge_type] for edge_type in used}, computes=computes,
+            edge_features={edge_type: attributes[edge_type] for edge_type in used if edge_type in attributes},
+            reads={node_type: graph.node_counts[node_type] for node_type in sorted(needed)}))
     features = {node_type: FeatureRows.of(features, few=False) for node_type in sorted(needed)
                 if (features := features_of_nodes(graph, node_type))}
     return Batch(nodes=dict.fromkeys(sorted(needed)), features=features, blocks=tuple(blocks),
@@ -131,7 +145,7 @@ def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool, 
         for edge_type, csr in layer.edges.items():
             attributes |= _attributes(graph, edge_type, csr, labels or {}, edge_features=edge_features, few=True)
         adjacencies = {edge_type: Adjacency.of(csr, n_source=reads[edge_type.source]) for edge_type, csr in layer.edges.items()}
-        blocks.append(Block(destinations=layer.destinations, adjacencies=adjacencies, edge_features=attributes))
+        blocks.append(Block.of(adjacencies, attributes, reads=reads, computes=layer.destinations))
         reads = layer.destinations
     features = {node_type: FeatureRows.of(features, indices, few=True) for node_type, indices in neighbourhood.nodes.items()
                 if (features := features_of_nodes(graph, node_type))}

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from despina.core.errors import WorkFailed
 from despina.graph.graph import Graph
 from despina.learn.adagrad import Adagrad
+from despina.learn.cross_entropy import cross_entropy
 from despina.learn.hyperparameters import PRODUCTS, EmbeddingHyperparameters, learns_among_all
 from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.ranking import Answers, ranks, report
@@ -84,11 +85,9 @@ class Embedding:
         for (start, stop), some in _by_candidates(self.triples, relations):
             own = np.isin(places, some) if len(some) < len(rows) else np.ones(len(places), dtype=np.bool_)
             at = np.searchsorted(some, places[own])
-            scores = self.model.scores(queries[torch.from_numpy(some)] if len(some) < len(rows) else queries,
-                                       self.model.entities[start:stop])
-            counts = torch.from_numpy(np.bincount(at, minlength=len(some))).float()
-            right = scores[torch.from_numpy(at), torch.from_numpy(answers[own] - start)]
-            losses.append((counts * torch.logsumexp(scores, dim=1)).sum() - right.sum())
+            losses.append(cross_entropy(queries[torch.from_numpy(some)] if len(some) < len(rows) else queries,
+                                        self.model.entities[start:stop], torch.from_numpy(at),
+                                        torch.from_numpy(answers[own] - start)))
         loss = torch.stack(losses).sum() / len(answers)
         asked = (torch.from_numpy(entities[places]), torch.from_numpy(relations[places]), torch.from_numpy(answers))
         return loss + self._given.regularization_coef * self.model.penalty(asked)

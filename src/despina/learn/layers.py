@@ -54,18 +54,23 @@ class RelationalConvolution(nn.Module):
     def forward(self, block: Block, nodes: dict[str, Tensor]) -> dict[str, Tensor]:
         """Compute the block's destinations from the nodes it reads."""
         matrices = self.matrices if self.coefficients is None else torch.einsum("rb,bio->rio", self.coefficients, self.matrices)
-        computed = {}
-        for node_type, count in block.destinations.items():
-            computed[node_type] = self.bias.expand(count, -1)
-            if self.self_loop is not None:
+        messages = block.messages
+        used = [self._index[edge_type] for edge_type in messages.edge_types]
+        if used != list(range(len(matrices))):
+            matrices = matrices.index_select(0, torch.tensor(used, dtype=torch.int64))
+        sums = messages.pass_along(_joined([nodes[node_type] for node_type in block.reads]), matrices)
+        computed = dict(zip(block.destinations, torch.split(sums + self.bias, list(block.destinations.values())), strict=True))
+        if self.self_loop is not None:
+            for node_type, count in block.destinations.items():
                 computed[node_type] = computed[node_type] + nodes[node_type][:count] @ self.self_loop
-        for edge_type, adjacency in block.adjacencies.items():
-            message = mean(nodes[edge_type.source], adjacency) @ matrices[self._index[edge_type]]
+        for edge_type, features in block.edge_features.items():
             if self.edge_matrices is not None and edge_type in self._edge_index:
-                i = self._edge_index[edge_type]
-                features = block.edge_features[edge_type]
+                i, adjacency = self._edge_index[edge_type], block.adjacencies[edge_type]
                 hidden = torch.relu(self.edge_inputs[i](features.dense, features.hot))
-                message = message + mean(hidden, adjacency.of_edges()) @ self.edge_matrices[i]
-            into = computed[edge_type.destination]
-            computed[edge_type.destination] = into.index_add(0, adjacency.rows, message)
+                message = mean(hidden, adjacency.of_edges()) @ self.edge_matrices[i]
+                computed[edge_type.destination] = computed[edge_type.destination].index_add(0, adjacency.rows, message)
         return computed
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
