@@ -28,7 +28,7 @@ class Description(Frozen, frozen=True, kw_only=True):
     """By wire name."""
     evaluation: Evaluation
     correction: float = 0.0
-    """The strength by which predictions are corrected (``residuals``); 0: they are not."""
+    """The strength by which predictions are corrected (``correction``); 0: they are not."""
     epoch: int
     """Of the training at which the model was kept, from 1."""
     value: float

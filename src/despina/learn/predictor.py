@@ -10,13 +10,13 @@ from torch import Tensor
 
 from despina.graph.graph import EdgeType, Graph, Target
 from despina.learn.batches import Batch, predicted_edges, training_graph, whole_graph
+from despina.learn.correction import corrected
 from despina.learn.decoders import LinkDecoder
 from despina.learn.hyperparameters import Hyperparameters, Parameters, propagates
 from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.labels import Members, carried_labels
 from despina.learn.models import Model
 from despina.learn.questions import Question, Questioner
-from despina.learn.residuals import correct
 from despina.learn.triples import Triples
 
 ROWS = 1 << 17
@@ -47,7 +47,7 @@ def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperpar
         model: What to apply.
         graph: What to apply it to.
         hyperparameters: Those of the model.
-        correction: The strength by which predictions of nodes are corrected (``residuals``); 0: they are not.
+        correction: The strength by which predictions are corrected (``correction``); 0: they are not.
     """
     if isinstance(model, KnowledgeGraphEmbedding):
         return _vectors_of(model, graph)
@@ -64,7 +64,7 @@ def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperpar
         stretches = [np.arange(start, min(start + ROWS, members.count)) for start in range(0, members.count, ROWS)]
         together = np.concatenate([values_of(model, embeddings, questioner.of_all_nodes(some), graph.target) for some in stretches])
         values = {kind: together[members.starts[i]:members.starts[i + 1]] for i, kind in enumerate(members.kinds)}
-    values = {kind: correct(graph, part, correction) for kind, part in values.items()} if correction else values
+    values = corrected(graph, values, correction)
     relations = ({edge_type: model.decoder.relation(edge_type).detach().numpy() for edge_type in predicted_edges(graph)}
                  if isinstance(model.decoder, LinkDecoder) else {})
     return Predictions(embeddings={node_type: vectors.numpy() for node_type, vectors in embeddings.items()}, values=values,

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,11 +19,11 @@ from despina.graph.graph import Graph
 from despina.learn import checkpoint, configuration
 from despina.learn.backoff import halved, is_out_of_memory
 from despina.learn.configuration import Configuration
+from despina.learn.correction import choose
 from despina.learn.evaluation import evaluate
 from despina.learn.hyperparameters import Parameters, parameters_of, read_parameters, write_parameters
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
-from despina.learn.residuals import choose_strength, is_for
 from despina.learn.resume import TrainingState
 from despina.learn.tasks import AnyObjective, objective_of
 from despina.learn.trainer import Trained, train
@@ -64,10 +65,9 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     loaded = time.monotonic()
     objective, given, warm_start, trained = _trained(graph, of_file, given, work, context)
     ended = time.monotonic()
-    predictions, correction = predict_graph(objective.model, graph, given), 0.0
-    if is_for(graph):
-        correction = choose_strength(graph, predictions.values[graph.target.node_type], of_file.evaluation)
-        predictions = predict_graph(objective.model, graph, given, correction=correction)
+    predictions = predict_graph(objective.model, graph, given)
+    correction, values = choose(graph, predictions.values, of_file.evaluation)
+    predictions = replace(predictions, values=values)
     measured = evaluate(objective.model, graph, predictions, topk=of_file.evaluation.topk)
     value = float(measured["valid"][of_file.evaluation.metric]) if correction else trained.value
     out = context.folder / "out"

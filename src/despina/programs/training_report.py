@@ -35,7 +35,8 @@ class TrainingReport(Frozen, frozen=True, kw_only=True):
     value: float
     """The metric on the validation part, after the correction."""
     correction: float
-    """The strength by which predictions are corrected by their neighbours' residuals (``learn.residuals``); 0: they are not."""
+    """The strength by which predictions are corrected (``learn.correction``): of nodes by their neighbours' residuals, of numbers
+    of edges by the share of a factorisation; 0: they are not."""
     epoch: int
     """In which it was kept."""
     ended: End
