@@ -90,13 +90,13 @@ def test_it_is_for_numbers_of_edges(graph: Graph, expected: bool) -> None:
 def test_the_share_is_chosen_on_the_validation_part() -> None:
     graph = of_two_tastes()
     part, labels = part_of(graph)
-    nothing = {RATED: np.zeros((len(labels), 1), dtype=np.float32)}
-    share, values = correction.choose(graph, dict(nothing), ERRORS)
+    nothing: correction.Values = {RATED: np.zeros((len(labels), 1), dtype=np.float32)}
+    share, values = correction.choose(graph, nothing, ERRORS)
     assert share == 1.0
     np.testing.assert_allclose(values[RATED], factorisation.factorised(graph, RATED), atol=1e-6)
-    np.testing.assert_array_equal(correction.corrected(graph, dict(nothing), share)[RATED], values[RATED])
-    perfect = {RATED: labels[:, None].copy()}
-    assert correction.choose(graph, dict(perfect), ERRORS)[0] == 0.0
+    np.testing.assert_array_equal(correction.corrected(graph, nothing, share)[RATED], values[RATED])
+    perfect: correction.Values = {RATED: labels[:, None].copy()}
+    assert correction.choose(graph, perfect, ERRORS)[0] == 0.0
     unjudged = replace(part, valid=np.zeros_like(part.valid))
     blind = replace(graph, target=replace(graph.target, by_type={RATED: unjudged}))
-    assert correction.choose(blind, dict(nothing), ERRORS) == (0.0, nothing)
+    assert correction.choose(blind, nothing, ERRORS) == (0.0, nothing)
