@@ -21,8 +21,8 @@ from despina.auth.vocabulary import MULTIVALUED, known_key
 
 Test = Callable[[Context], bool]
 """Whether a condition holds for a request."""
-Matcher = Callable[[str, Context], bool]
-"""Whether a value of the request matches one of the policy's values."""
+Check = Callable[[str, Context], bool]
+"""Whether one value of the request satisfies an operator and the policy's values."""
 Values = list[tuple[str, str]]
 """The policy's values, each with its place."""
 
@@ -30,23 +30,40 @@ Wanted = TypeVar("Wanted")
 Given = TypeVar("Given")
 
 
+class Usage(NamedTuple):
+    """Where an operator stands."""
+
+    deny: bool
+    """In a statement that denies."""
+    variables: bool
+    """In a policy whose version has variables."""
+    negated: bool = False
+    """It is the negated form."""
+
+
 class Operator(NamedTuple):
     """An operator without its qualifier and suffix."""
 
-    compile: Callable[..., Matcher]
-    """From the policy's values, and ``variables``, whether they may hold any, to what matches. Raises InvalidPolicy."""
+    compile: Callable[[Values, Usage], Check]
+    """From the policy's values to what they ask of one value of the request. Raises InvalidPolicy."""
     negated: bool = False
     single: bool = False
     """Whether it takes exactly one value."""
 
 
-def _strings(values: Values, *, variables: bool, wildcards: bool = False, ignore_case: bool = False) -> Matcher:
-    patterns = [tokens(value, place, wildcards=wildcards, variables=variables) for place, value in values]
-    return Patterns(patterns, ignore_case=ignore_case).match
+def _strings(values: Values, usage: Usage, *, wildcards: bool = False, ignore_case: bool = False) -> Check:
+    patterns = [tokens(value, place, wildcards=wildcards, variables=usage.variables) for place, value in values]
+    return _matched(Patterns(patterns, ignore_case=ignore_case), usage)
 
 
-def _arns(values: Values, *, variables: bool) -> Matcher:
-    return Patterns([_arn(value, place, variables=variables) for place, value in values], arn_glob).match
+def _arns(values: Values, usage: Usage) -> Check:
+    return _matched(Patterns([_arn(value, place, variables=usage.variables) for place, value in values], arn_glob), usage)
+
+
+def _matched(patterns: Patterns, usage: Usage) -> Check:
+    if usage.negated:
+        return lambda value, context: not patterns.match(value, context)
+    return patterns.match
 
 
 def _arn(value: str, place: str, *, variables: bool) -> Tokens:
@@ -60,18 +77,22 @@ def _arn(value: str, place: str, *, variables: bool) -> Tokens:
 
 
 def _compared(wanted: Callable[[str], Wanted], given: Callable[[str], Given], compare: Callable[[Given, Wanted], bool],
-              values: Values, *, variables: bool) -> Matcher:  # noqa: ARG001  all operators are called alike
-    """Values that are read before they are compared; one of the request that cannot be read matches nothing."""
+              values: Values, usage: Usage) -> Check:
+    """Values that are read before they are compared. One of the request that cannot be read is unclear."""
     read = [_read(wanted, value, place) for place, value in values]
+    unclear, negated = usage.deny, usage.negated
 
-    def matches(text: str, _context: Context) -> bool:
+    def check(text: str, _context: Context) -> bool:
         try:
             value = given(text)
         except ValueError:
-            return False
-        return any(compare(value, other) for other in read)
+            return unclear
+        for other in read:
+            if compare(value, other):
+                return not negated
+        return negated
 
-    return matches
+    return check
 
 
 def _read(parse: Callable[[str], Wanted], value: str, place: str) -> Wanted:
@@ -84,7 +105,7 @@ def _read(parse: Callable[[str], Wanted], value: str, place: str) -> Wanted:
 
 _number = partial(_compared, operands.number, operands.number)
 _date = partial(_compared, operands.moment, operands.moment)
-_address = partial(_compared, operands.network, operands.address, lambda given, wanted: wanted.holds(given))
+_address = partial(_compared, operands.network, operands.address, operands.within)
 
 OPERATORS: dict[str, Operator] = {
     "StringEquals": Operator(_strings),
@@ -137,7 +158,7 @@ def compile_conditions(block: object, place: str, *, deny: bool, variables: bool
                                     "list")
             seen[lower] = key
             values = [(at, _text(item, at)) for at, item in entries(value, f"{below}.{key}", "a value")]
-            tests.append(_test(name, lower, values, below, deny=deny, variables=variables))
+            tests.append(_test(name, lower, values, below, Usage(deny, variables)))
     return tuple(tests)
 
 
@@ -157,7 +178,7 @@ def _text(value: object, place: str) -> str:
     raise InvalidPolicy(f"{place}: must be a string, a number or a boolean, it is {kind(value)}")
 
 
-def _test(name: str, key: str, values: Values, place: str, *, deny: bool, variables: bool) -> Test:
+def _test(name: str, key: str, values: Values, place: str, usage: Usage) -> Test:
     if name == "Null":
         _single(values, place, name)
         return _null(key, wanted=_read(operands.boolean, values[0][1], values[0][0]))
@@ -165,18 +186,18 @@ def _test(name: str, key: str, values: Values, place: str, *, deny: bool, variab
     base = rest.removesuffix("IfExists")
     if base not in OPERATORS or (colon and qualifier not in _QUALIFIERS):
         raise InvalidPolicy(f"{place}: {shown(name)} is no condition operator{suggestion(name, _SPELLINGS)}")
-    kind_of, optional = OPERATORS[base], rest != base
-    if kind_of.single:
+    found, optional = OPERATORS[base], rest != base
+    if found.single:
         _single(values, place, base)
-    match = kind_of.compile(values, variables=variables)
+    check = found.compile(values, usage._replace(negated=found.negated))
     if qualifier == "ForAllValues":
-        return _for_all(key, match, negated=kind_of.negated)
+        return _for_all(key, check)
     if qualifier == "ForAnyValue":
-        return _for_any(key, match, negated=kind_of.negated, if_missing=optional and deny)
+        return _for_any(key, check, if_missing=optional and usage.deny)
     if key in MULTIVALUED:
         raise InvalidPolicy(f"{place}: '{key}' may have several values in a request; write ForAllValues:{name} or "
                             f"ForAnyValue:{name}")
-    return _plain(key, match, negated=kind_of.negated, if_missing=kind_of.negated or optional, if_several=deny)
+    return _plain(key, check, if_missing=found.negated or optional, if_several=usage.deny)
 
 
 def _single(values: Values, place: str, name: str) -> None:
@@ -184,7 +205,7 @@ def _single(values: Values, place: str, name: str) -> None:
         raise InvalidPolicy(f"{place}: {name} takes one value, 'true' or 'false'; {len(values)} are given")
 
 
-def _plain(key: str, match: Matcher, *, negated: bool, if_missing: bool, if_several: bool) -> Test:
+def _plain(key: str, check: Check, *, if_missing: bool, if_several: bool) -> Test:
     def test(context: Context) -> bool:
         value = context.get(key)
         if not isinstance(value, str):
@@ -193,7 +214,7 @@ def _plain(key: str, match: Matcher, *, negated: bool, if_missing: bool, if_seve
             if len(value) > 1:
                 return if_several
             value = value[0]
-        return match(value, context) is not negated
+        return check(value, context)
 
     return test
 
@@ -204,15 +225,15 @@ def _values(key: str, context: Context) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else () if value == ("",) else value
 
 
-def _for_all(key: str, match: Matcher, *, negated: bool) -> Test:
-    return lambda context: all(match(value, context) is not negated for value in _values(key, context))
+def _for_all(key: str, check: Check) -> Test:
+    return lambda context: all(check(value, context) for value in _values(key, context))
 
 
-def _for_any(key: str, match: Matcher, *, negated: bool, if_missing: bool) -> Test:
+def _for_any(key: str, check: Check, *, if_missing: bool) -> Test:
     def test(context: Context) -> bool:
         if if_missing and not context.get(key):
             return True
-        return any(match(value, context) is not negated for value in _values(key, context))
+        return any(check(value, context) for value in _values(key, context))
 
     return test
 

@@ -19,23 +19,14 @@ _LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
 
 
-class Address(NamedTuple):
-    """An IP address: version 4 or 6, and its bits as a number."""
-
-    version: int
-    bits: int
-
-
 class Network(NamedTuple):
-    """A range of IP addresses."""
+    """A range of IP addresses: those whose bits under the mask are these. The version is above the bits of the longest address."""
 
-    version: int
     mask: int
     bits: int
 
-    def holds(self, address: Address) -> bool:
-        """Whether the address is in the range."""
-        return address.version == self.version and address.bits & self.mask == self.bits
+
+_VERSION_AT = 128
 
 
 @lru_cache(maxsize=512)
@@ -87,12 +78,12 @@ def binary(text: str) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def address(text: str) -> Address:
-    """An address of version 4 or 6; what an IPv6 socket reports of an IPv4 address (``::ffff:192.0.2.1``) is that address."""
+def address(text: str) -> int:
+    """An address, as in ``Network``; what an IPv6 socket reports of an IPv4 address (``::ffff:192.0.2.1``) is that address."""
     value = ipaddress.ip_address(text)
     if isinstance(value, ipaddress.IPv6Address) and value.ipv4_mapped is not None:
         value = value.ipv4_mapped
-    return Address(value.version, int(value))
+    return value.version << _VERSION_AT | int(value)
 
 
 def network(text: str) -> Network:
@@ -109,4 +100,10 @@ def network(text: str) -> Network:
         raise ValueError(f"is an address within a range; did you mean '{value}' or '{first}'?")
     if isinstance(value, ipaddress.IPv6Network) and first.version == 6 and value.network_address.ipv4_mapped is not None:
         raise ValueError(f"is an IPv4 address written as IPv6; write the range of '{value.network_address.ipv4_mapped}' as IPv4")
-    return Network(value.version, int(value.netmask), int(value.network_address))
+    return Network(0xF << _VERSION_AT | int(value.netmask), value.version << _VERSION_AT | int(value.network_address))
+
+
+def within(one: int, wanted: Network) -> bool:
+    """Whether the address is in the range."""
+    mask, bits = wanted
+    return one & mask == bits

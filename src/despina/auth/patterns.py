@@ -39,7 +39,6 @@ class Variable(NamedTuple):
 
 
 Tokens = tuple[str | Wild | Variable, ...]
-Resolved = tuple[str | Wild, ...]
 
 _SPECIAL = re.compile(r"\$\{|[*?]")
 _WILDCARD = re.compile(r"[*?]")
@@ -135,10 +134,37 @@ def resource_glob(pattern: Tokens) -> str:
     return glob(pattern)
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: Resolved, regex: Callable[[Tokens], str]) -> Callable[[str], object]:
-    """What matches a pattern whose variables have their values. It is remembered, since the requests of a principal repeat."""
-    return re.compile(regex(pattern), re.DOTALL).fullmatch
+class _Template:
+    """A pattern with variables."""
+
+    __slots__ = ("_ignore_case", "_pattern", "_regex", "_variables")
+
+    def __init__(self, pattern: Tokens, regex: Callable[[Tokens], str], *, ignore_case: bool) -> None:
+        self._pattern = pattern
+        self._regex = regex
+        self._ignore_case = ignore_case
+        self._variables = tuple(token for token in pattern if isinstance(token, Variable))
+
+    def values(self, context: Context) -> tuple[str, ...] | None:
+        """The variables' values in a request; None if one has no value."""
+        values = []
+        for variable in self._variables:
+            value = variable.value(context)
+            if value is None:
+                return None
+            values.append(value)
+        return tuple(values)
+
+    def compiled(self, values: tuple[str, ...]) -> tuple[str, Callable[[str], object]]:
+        """The text that a match begins with, and what matches the whole of it, with these values in place of the variables."""
+        rest = iter(value.lower() if self._ignore_case else value for value in values)
+        pattern = _joined(next(rest) if isinstance(token, Variable) else token for token in self._pattern)
+        prefix = pattern[0] if pattern and isinstance(pattern[0], str) else ""
+        return prefix, re.compile(self._regex(pattern), re.DOTALL).fullmatch
+
+
+_compiled = lru_cache(maxsize=1024)(_Template.compiled)
+"""It is remembered, since the requests of one principal are alike."""
 
 
 class Patterns:
@@ -147,24 +173,25 @@ class Patterns:
     ``regex`` is one of the functions above. With ``ignore_case``, letters of both cases are the same.
     """
 
-    __slots__ = ("_dynamic", "_ignore_case", "_literals", "_match", "_regex")
+    __slots__ = ("_ignore_case", "_literals", "_match", "_templates", "static")
 
     def __init__(self, patterns: Iterable[Tokens], regex: Callable[[Tokens], str] = glob, *, ignore_case: bool = False) -> None:
         if ignore_case:
             patterns = [tuple(token.lower() if isinstance(token, str) else token for token in pattern) for pattern in patterns]
-        static, dynamic, literals = [], [], []
+        wild, templates, literals = [], [], []
         for pattern in patterns:
             if any(isinstance(token, Variable) for token in pattern):
-                dynamic.append(pattern)
+                templates.append(_Template(pattern, regex, ignore_case=ignore_case))
             elif any(isinstance(token, Wild) for token in pattern):
-                static.append(pattern)
+                wild.append(regex(pattern))
             else:
                 literals.append("".join(str(token) for token in pattern))
         self._literals = frozenset(literals)
-        self._match = re.compile("|".join(map(regex, static)), re.DOTALL).fullmatch if static else None
-        self._dynamic = tuple(dynamic)
-        self._regex = regex
+        self._match = re.compile("|".join(wild), re.DOTALL).fullmatch if wild else None
+        self._templates = tuple(templates)
         self._ignore_case = ignore_case
+        self.static = not templates
+        """Whether no pattern has a variable, so that the context does not matter."""
 
     def match(self, text: str, context: Context) -> bool:
         """Whether a pattern matches the whole text. A pattern with a variable that has no value matches nothing."""
@@ -172,29 +199,15 @@ class Patterns:
             text = text.lower()
         if text in self._literals or (self._match is not None and self._match(text) is not None):
             return True
-        for pattern in self._dynamic:
-            resolved = self._resolved(pattern, context)
-            if resolved is not None and _compiled(resolved, self._regex)(text) is not None:
+        for template in self._templates:
+            values = template.values(context)
+            if values is None:
+                continue
+            prefix, fullmatch = _compiled(template, values)
+            if text.startswith(prefix) and fullmatch(text) is not None:
                 return True
         return False
 
-    @property
-    def static(self) -> bool:
-        """Whether no pattern has a variable, so that the context does not matter."""
-        return not self._dynamic
-
     def unresolved(self, context: Context) -> bool:
         """Whether a variable of a pattern has no value."""
-        return any(self._resolved(pattern, context) is None for pattern in self._dynamic)
-
-    def _resolved(self, pattern: Tokens, context: Context) -> Resolved | None:
-        resolved: list[str | Wild] = []
-        for token in pattern:
-            if not isinstance(token, Variable):
-                resolved.append(token)
-                continue
-            value = token.value(context)
-            if value is None:
-                return None
-            resolved.append(value.lower() if self._ignore_case else value)
-        return tuple(resolved)
+        return any(template.values(context) is None for template in self._templates)
