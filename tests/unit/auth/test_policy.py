@@ -76,6 +76,7 @@ RESOURCE_CASES = [
     resources("? is not none", DATABASE.replace("ABCD", "ABCD?"), False),
     resources("* in the middle of a part", "arn:aws:neptune-db:us-*-1:123456789012:*", True),
     resources("* in the middle of a part holds no colon", "arn:aws:logs:us*9:*:x", False, resource="arn:aws:logs:us:9:1:x"),
+    resources("? in a part holds no colon", "arn:aws:logs:us?9:*:x", False, resource="arn:aws:logs:us:9:1:x"),
     resources("* in the middle of a part, and one at an end", "arn:aws:logs:u*s:*:x", True, resource="arn:aws:logs:us:9:x"),
     resources("* at the end of a part may hold colons", "arn:aws:logs:*:123456789012:x", True,
               resource="arn:aws:logs:us:9:123456789012:x"),
@@ -139,6 +140,8 @@ VARIABLES = [
     Variables("a value's * is itself", HOME, {"aws:username": "*"}, True, resource=f"{BUCKET}/*/x"),
     Variables("a value is not read again", HOME, {"aws:username": "${aws:userid}", "aws:userid": "alice"}, False),
     Variables("a default", {"Resource": f"{BUCKET}/${{aws:username, 'alice'}}/*"}, {}, True),
+    Variables("a default for several values", {"Resource": f"{BUCKET}/${{aws:username, 'alice'}}/*"},
+              {"aws:username": ("a", "b")}, True),
     Variables("a default is not needed", {"Resource": f"{BUCKET}/${{aws:username, 'alice'}}/*"}, {"aws:username": "bob"}, False),
     Variables("a default's * is itself", {"Resource": f"{BUCKET}/${{aws:username, '*'}}/*"}, {}, False),
     Variables("the character *", {"Resource": f"{BUCKET}/${{*}}/*"}, {}, False),
@@ -156,9 +159,10 @@ VARIABLES = [
     Variables("text not equal: no value", text("StringNotEquals", "${aws:username}"), {"test:Key": "alice"}, True),
     Variables("text equal: the character *", text("StringEquals", "a${*}"), {"test:Key": "a*"}, True),
     Variables("text like", text("StringLike", "home/${aws:username}/*"), {"test:Key": "home/al/x", "aws:username": "al"}, True),
+    Variables("text like: over several lines", text("StringLike", "${aws:userid}*"), {"test:Key": "a\nx", "aws:userid": "a"}, True),
     Variables("text like: no value", text("StringLike", "home/${aws:username}/*"), {"test:Key": "home/al/x"}, False),
     Variables("text not like: no value", text("StringNotLike", "${aws:username}*"), {"test:Key": "alice"}, True),
-    Variables("ignoring case", text("StringEqualsIgnoreCase", "X-${aws:userid}"), {"test:Key": "x-A", "aws:userid": "a"}, True),
+    Variables("ignoring case", text("StringEqualsIgnoreCase", "X-${aws:userid}"), {"test:Key": "x-a", "aws:userid": "A"}, True),
     Variables("an ARN's part", text("ArnLike", "arn:aws:iam::${aws:PrincipalAccount}:user/*"),
               {"test:Key": ALICE, "aws:PrincipalAccount": "123456789012"}, True),
     Variables("a whole ARN", text("ArnEquals", "${aws:PrincipalArn}"), {"test:Key": ALICE, "aws:PrincipalArn": ALICE}, True),
@@ -183,6 +187,12 @@ def test_an_excluded_resource_without_a_value_widens_only_what_is_denied() -> No
     assert not decide(document(statement(**others))).allowed
     assert not decide(document(statement("Deny", **others), statement())).allowed
     assert decide(document(statement(**others)), context={"aws:username": "alice"}).allowed
+
+
+def test_without_a_version_there_are_no_variables() -> None:
+    policy = {"Statement": statement(**HOME)}
+    assert not decide(policy, resource=f"{BUCKET}/alice/x", context={"aws:username": "alice"}).allowed
+    assert decide(policy, resource=f"{BUCKET}/${{aws:username}}/x").allowed
 
 
 ALLOW, DENY, OTHER = document(statement(Sid="Yes")), document(statement("Deny", Sid="No")), document(statement(Action="s3:*"))
