@@ -60,6 +60,7 @@ MEANINGS: dict[type[DespinaError], Meaning] = {
     errors.ConflictingArguments: Meaning("IllegalArgumentException", 400),
     errors.NotOffered: Meaning("UnsupportedOperationException", 400),
     errors.IdTaken: INVALID_PARAMETER,
+    errors.PrincipalNotFound: INTERNAL,  # of the command line; no operation raises it
     errors.JobNotFound: Meaning("MLResourceNotFoundException", 404),
     errors.JobEnded: INVALID_PARAMETER,
     errors.BaseJobMissing: BAD_REQUEST,

@@ -16,6 +16,7 @@
     │   ├── InvalidArgument          a value outside its vocabulary or form
     │   ├── ConflictingArguments     arguments that may not stand together
     │   └── NotOffered               a part this deployment does not offer, or has switched off
+    ├── PrincipalNotFound            no principal has this name
     ├── IdTaken                      another job of the kind has this id
     ├── JobNotFound                  no job of the kind has this id
     ├── JobEnded                     the job to be stopped has completed or failed
@@ -86,6 +87,10 @@ class ConflictingArguments(RequestError):
 
 class NotOffered(RequestError):
     """A part of the API that this deployment does not offer or has switched off."""
+
+
+class PrincipalNotFound(DespinaError):
+    """No principal has this name."""
 
 
 class IdTaken(DespinaError):

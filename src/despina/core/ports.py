@@ -8,6 +8,7 @@ from typing import Protocol
 from despina.core.frozen import Frozen
 from despina.core.job import Job, JobKind, Observation, RunSpec, Status
 from despina.core.location import Location
+from despina.core.principal import AccessKey, Credential, Principal
 
 
 class Lease(Frozen, frozen=True, kw_only=True):
@@ -106,6 +107,46 @@ class JobStore(Protocol):
 
     def next_due(self) -> int | None:
         """The time at which the next job can be claimed: the least due time, or the end of a lease if that is later."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections. The store is not used afterwards."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Keeps principals and their access keys. What was changed holds for every process from the next request on."""
+
+    def find(self, key_id: str) -> Credential | None:
+        """The key, whatever its state, with its principal. While nothing has changed the answer is the same object."""
+        ...
+
+    def put_principal(self, principal: Principal) -> None:
+        """Add a principal, or replace the one of this name. Raises IdTaken when another principal has the ARN."""
+        ...
+
+    def principals(self) -> tuple[Principal, ...]:
+        """All of them, by name."""
+        ...
+
+    def delete_principal(self, name: str) -> bool:
+        """Delete a principal and its keys; whether there was one."""
+        ...
+
+    def add_key(self, key: AccessKey) -> None:
+        """Add a key. Raises PrincipalNotFound, IdTaken."""
+        ...
+
+    def keys(self) -> tuple[AccessKey, ...]:
+        """All of them, by principal and time of creation."""
+        ...
+
+    def set_disabled(self, key_id: str, *, disabled: bool) -> bool:
+        """Disable a key or enable it again; whether there is one."""
+        ...
+
+    def delete_key(self, key_id: str) -> bool:
+        """Delete a key; whether there was one."""
         ...
 
     def close(self) -> None:

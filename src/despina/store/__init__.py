@@ -1,14 +1,21 @@
-"""Job stores (``despina.core.ports.JobStore``): SQLite, and a reference in memory."""
+"""Stores of jobs and of keys (``despina.core.ports``): SQLite, and a reference in memory."""
 
 from pathlib import Path
 
 from despina.core.errors import NotOffered
-from despina.core.ports import JobStore
+from despina.core.ports import JobStore, KeyStore
 from despina.store.memory import MemoryJobStore
+from despina.store.memory_keys import MemoryKeyStore
 from despina.store.refusals import PrefixTaken
 from despina.store.sqlite import SqliteJobStore
+from despina.store.sqlite_keys import SqliteKeyStore
 
-__all__ = ["PrefixTaken", "open_store"]
+__all__ = ["PrefixTaken", "open_key_store", "open_store"]
+
+
+def open_key_store(url: str | Path) -> KeyStore:
+    """Open the principals and access keys that are kept beside the jobs at ``url`` (see ``open_store``)."""
+    return MemoryKeyStore() if url == ":memory:" else SqliteKeyStore(_path(url))
 
 
 def open_store(url: str | Path) -> JobStore:
@@ -18,11 +25,13 @@ def open_store(url: str | Path) -> JobStore:
         NotOffered: a URL of another database.
         StoreError: the file is no database of Despina's, of a newer version, or cannot be written.
     """
-    if url == ":memory:":
-        return MemoryJobStore()
+    return MemoryJobStore() if url == ":memory:" else SqliteJobStore(_path(url))
+
+
+def _path(url: str | Path) -> Path:
     scheme, separator, _ = str(url).partition("://")
     if separator and isinstance(url, str):
         # Only the scheme is named: the rest may hold a password.
         raise NotOffered(f"The setting database_url asks for '{scheme}://', which is not offered yet by this version of Despina: "
                          "it must be the path of an SQLite file, or ':memory:'.")
-    return SqliteJobStore(Path(url))
+    return Path(url)

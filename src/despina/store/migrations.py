@@ -33,6 +33,16 @@ CREATE TABLE jobs (
 )
 """
 
+_ACCESS_KEYS = """
+CREATE TABLE access_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    principal TEXT NOT NULL REFERENCES principals ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    disabled INTEGER NOT NULL,
+    body BLOB NOT NULL
+)
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _JOBS,
@@ -43,6 +53,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX jobs_active ON jobs (status) WHERE status IN ('InProgress', 'Stopping')",
         "CREATE INDEX jobs_due ON jobs (due_at, seq) WHERE due_at IS NOT NULL",
         f"PRAGMA application_id = {APPLICATION_ID}",
+    ),
+    (
+        "CREATE TABLE principals (name TEXT NOT NULL PRIMARY KEY, arn TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
+        _ACCESS_KEYS,
+        "CREATE INDEX access_keys_by_principal ON access_keys (principal, created_at)",
     ),
 )
 """Entry ``n`` leads from version ``n`` to ``n + 1``; ``PRAGMA user_version`` says which one a file has."""

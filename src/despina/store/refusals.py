@@ -1,8 +1,9 @@
 """Why a store does not record a job: the same errors, in the same words, from every store."""
 
-from despina.core.errors import IdTaken, LeaseLost, StoreError, TooManyRequests
+from despina.core.errors import IdTaken, LeaseLost, PrincipalNotFound, StoreError, TooManyRequests
 from despina.core.job import Job, Status
 from despina.core.ports import Lease
+from despina.core.principal import AccessKey, Principal
 
 RETRY_AFTER = 30
 """Seconds to wait when too many jobs are active: jobs take minutes."""
@@ -24,6 +25,21 @@ def too_many_active(max_active: int) -> TooManyRequests:
     """As many jobs as the setting allows have not ended."""
     return TooManyRequests(f"{max_active} jobs have not ended yet, as many as the setting max_active_jobs allows.",
                            retry_after=RETRY_AFTER)
+
+
+def arn_taken(principal: Principal, other: str) -> IdTaken:
+    """Another principal has the ARN."""
+    return IdTaken(f"The principal '{other}' has the ARN {principal.arn} already.")
+
+
+def no_principal(name: str) -> PrincipalNotFound:
+    """A key is to belong to nobody."""
+    return PrincipalNotFound(f"There is no principal '{name}'.")
+
+
+def key_taken(key: AccessKey) -> IdTaken:
+    """Two keys have one id."""
+    return IdTaken(f"There is an access key '{key.id}' already.")
 
 
 def lease_lost(lease: Lease) -> LeaseLost:

@@ -31,3 +31,20 @@ class Unchanged(threading.local, Generic[T]):
         if result is None:
             result = self._results[key] = read()
         return result
+
+    def get_known(self, connection: sqlite3.Connection, key: Hashable, read: Callable[[], T | None]) -> T | None:
+        """The same, for what may not be there: that is asked for again each time."""
+        try:
+            return self.get(connection, key, lambda: _there(read()))
+        except _NotThereError:
+            return None
+
+
+class _NotThereError(Exception):
+    pass
+
+
+def _there(found: T | None) -> T:
+    if found is None:
+        raise _NotThereError
+    return found
