@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,10 @@ def test_the_example_trains_and_its_artefacts_are_there(allowing: Server) -> Non
     assert accuracy > 0.8, "a third are of the commonest class"
     scores = np.load(output / "predictions" / "result.npz")["infer_scores"]
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-4)
+    mapping = pickle.loads((output / "mapping.info").read_bytes())
+    assert len(mapping["node2id"]["airport"]) == len(scores) == len(np.load(output / "embeddings" / "entity.npy"))
+    assert json.loads((output / "config.json").read_bytes())["name"] == "node_class-custom"
+    assert (output / "infer_instance_recommendation.json").is_file()
     trials = [run for run in job["details"]["runs"] if run["kind"] == "trial"]
     assert len({run["parameters"]["lr"] for run in trials}) == 2, "the second trial was tuned"
     assert all(0 < run["objective"] <= 1 for run in trials)

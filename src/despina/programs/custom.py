@@ -157,10 +157,13 @@ def arguments(parameters: dict[str, ParameterValue], target: Target) -> list[str
 
 
 def internal(target: Target) -> dict[str, str]:
-    """What Neptune ML tells a script beside its hyperparameters. The form of an edge type is not documented; ours has commas."""
+    """What Neptune ML tells a script beside its hyperparameters.
+
+    The form of an edge type is not documented; ours has commas, and semicolons between several types.
+    """
     told = {"task": str(target.task), "model": "custom", "name": f"{target.task}-custom"}
     if target.task is Task.LINK_PREDICT:
         return told
-    kind = next(iter(target.by_type))
-    named = {"target_etype": ",".join(kind)} if isinstance(kind, EdgeType) else {"target_ntype": kind}
+    types = [",".join(kind) for kind in target.by_type if isinstance(kind, EdgeType)]
+    named = {"target_etype": ";".join(types)} if types else {"target_ntype": target.node_type}
     return told | named | {"property": target.property_name}
