@@ -82,6 +82,15 @@ def test_a_script_that_fails_fails_the_job_with_its_last_words(allowing: Server,
     assert "training.py ended with exit status 1: no such feature: altitude" in job["processingJob"]["failureReason"]
 
 
+def test_a_script_that_is_missing_fails_the_job_before_any_trial(allowing: Server) -> None:
+    start(allowing, "missing", customModelTrainingParameters={**CODE, "trainingEntryPointScript": "train.py"})
+    job = allowing.wait_until_ended("modeltraining", "missing")
+    assert (job["status"], "hpoJob" in job) == ("Failed", False)
+    reason = job["processingJob"]["failureReason"]
+    assert reason.startswith(f"MissingFile: there is no file train.py at {CODE['sourceS3DirectoryPath']}")
+    assert "trainingEntryPointScript" in reason
+
+
 def test_custom_models_are_off_unless_the_deployment_allows_them(start_server: Callable[..., Server]) -> None:
     with pytest.raises(ClientError, match=r"custom_models") as raised:
         start(start_server(), "custom")

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
 from despina.core.hyperparameters import Increment, Strategy, Tunable
 from despina.core.job import ParameterValue
+from despina.graph.faults import Fault, InputFault
 from despina.graph.json_object import JsonObject
 from despina.learn.configuration import CUSTOM, FILE_NAMES, FREQUENCIES, SCALES, TIERS
 
@@ -77,7 +77,8 @@ def load(folder: Path, source: str) -> CustomConfiguration:
     for name in FILE_NAMES:
         if (folder / name).is_file():
             return read(name, (folder / name).read_bytes())
-    raise WorkFailed(f"there is no file {FILE_NAMES[0]} at {source}, the sourceS3DirectoryPath; a model of your own needs one")
+    raise InputFault(Fault.MISSING_FILE, f"there is no file {FILE_NAMES[0]} at {source}, the sourceS3DirectoryPath; a model of "
+                                         "your own needs one")
 
 
 def read(file: str, content: bytes) -> CustomConfiguration:

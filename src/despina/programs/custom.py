@@ -19,6 +19,7 @@ from despina.core.hyperparameters import End, TrialResult
 from despina.core.job import CustomCode, ParameterValue, StrategyWork, TrainWork, TransformWork
 from despina.core.location import Location
 from despina.core.task import Task
+from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import EdgeType, Target
 from despina.learn import custom_configuration
 from despina.programs.context import Context
@@ -60,7 +61,8 @@ def strategy(work: StrategyWork, code: CustomCode, context: Context) -> dict[str
     source = Path(context.store.get(Location.parse(code.source)))
     for name, member in ((code.training, "trainingEntryPointScript"), (code.transform, "transformEntryPointScript")):
         if not (source / name).is_file():
-            raise WorkFailed(f"there is no file {name} at {code.source}, the sourceS3DirectoryPath; {member} names it")
+            raise InputFault(Fault.MISSING_FILE, f"there is no file {name} at {code.source}, the sourceS3DirectoryPath; {member} "
+                                                 "names it")
     given = custom_configuration.load(source, code.source)
     folder, _ = processed_graph(context, work.processed)
     size = sum(path.stat().st_size for path in (folder / "graph").rglob("*") if path.is_file())
