@@ -4,11 +4,11 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 from model import GraphSage, inputs
 
 from despina.learn.tensors import load
+from despina.programs.saving import save_artifacts
 
 
 def main():
@@ -21,10 +21,7 @@ def main():
     with torch.no_grad():
         embeddings = model.embed(features, neighbours)
         scores = torch.softmax(model.out(embeddings), dim=1)
-    (output / "embeddings").mkdir()
-    np.save(output / "embeddings" / "entity.npy", embeddings.numpy())
-    (output / "predictions").mkdir()
-    np.savez(output / "predictions" / "result.npz", infer_scores=scores.numpy())
+    save_artifacts(output, os.environ["SM_DATA_DIR"], embeddings={kind: embeddings}, predictions={kind: scores})
     for name, part in (("eval_metrics_info.json", graph.valid[kind]), ("test_metrics_info.json", graph.test[kind])):
         accuracy = (scores[part].argmax(dim=1) == graph.labels[kind][part]).float().mean().item()
         (output / name).write_text(json.dumps({"acc": accuracy}))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,10 @@ def test_the_example_trains_and_its_artefacts_are_there(allowing: Server) -> Non
     assert accuracy > 0.8, "a third are of the commonest class"
     scores = np.load(output / "predictions" / "result.npz")["infer_scores"]
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-4)
+    mapping = pickle.loads((output / "mapping.info").read_bytes())
+    assert len(mapping["node2id"]["airport"]) == len(scores) == len(np.load(output / "embeddings" / "entity.npy"))
+    assert json.loads((output / "config.json").read_bytes())["name"] == "node_class-custom"
+    assert (output / "infer_instance_recommendation.json").is_file()
     trials = [run for run in job["details"]["runs"] if run["kind"] == "trial"]
     assert len({run["parameters"]["lr"] for run in trials}) == 2, "the second trial was tuned"
     assert all(0 < run["objective"] <= 1 for run in trials)
@@ -77,6 +82,15 @@ def test_a_script_that_fails_fails_the_job_with_its_last_words(allowing: Server,
     assert "training.py ended with exit status 1: no such feature: altitude" in job["processingJob"]["failureReason"]
 
 
+def test_a_script_that_is_missing_fails_the_job_before_any_trial(allowing: Server) -> None:
+    start(allowing, "missing", customModelTrainingParameters={**CODE, "trainingEntryPointScript": "train.py"})
+    job = allowing.wait_until_ended("modeltraining", "missing")
+    assert (job["status"], "hpoJob" in job) == ("Failed", False)
+    reason = job["processingJob"]["failureReason"]
+    assert reason.startswith(f"MissingFile: there is no file train.py at {CODE['sourceS3DirectoryPath']}")
+    assert "trainingEntryPointScript" in reason
+
+
 def test_custom_models_are_off_unless_the_deployment_allows_them(start_server: Callable[..., Server]) -> None:
     with pytest.raises(ClientError, match=r"custom_models") as raised:
         start(start_server(), "custom")
@@ -85,7 +99,8 @@ def test_custom_models_are_off_unless_the_deployment_allows_them(start_server: C
 
 @pytest.mark.parametrize(("members", "code", "text"), [
     ({"customModelTrainingParameters": {"sourceS3DirectoryPath": "s3://test/nothing"}}, "BadRequestException", "s3://test/nothing"),
-    ({"customModelTrainingParameters": {**CODE, "trainingEntryPointScript": "../x.py"}}, "IllegalArgumentException", "../x.py")])
+    ({"customModelTrainingParameters": {**CODE, "trainingEntryPointScript": "../x.py"}}, "IllegalArgumentException",
+     "a script in the folder sourceS3DirectoryPath")])
 def test_a_source_that_is_not_there_and_a_path_are_refused(allowing: Server, members: Any, code: str, text: str) -> None:
     with pytest.raises(ClientError) as raised:
         start(allowing, "refused", **members)

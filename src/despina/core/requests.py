@@ -97,8 +97,8 @@ class CustomTraining(Frozen, frozen=True, kw_only=True):
     """``customModelTrainingParameters``: the user's own training code."""
 
     source_s3_directory_path: Annotated[str, Member("sourceS3DirectoryPath", rule=rules.location)]
-    training_entry_point_script: Annotated[str, Member("trainingEntryPointScript", rule=rules.file_name)] = "training.py"
-    transform_entry_point_script: Annotated[str, Member("transformEntryPointScript", rule=rules.file_name)] = "transform.py"
+    training_entry_point_script: Annotated[str, Member("trainingEntryPointScript", rule=rules.script_name)] = "training.py"
+    transform_entry_point_script: Annotated[str, Member("transformEntryPointScript", rule=rules.script_name)] = "transform.py"
 
 
 class StartModelTraining(StartRequest, frozen=True, kw_only=True, tag="modeltraining"):
@@ -124,7 +124,7 @@ class CustomTransform(Frozen, frozen=True, kw_only=True):
     """``customModelTransformParameters``: the user's own transform code."""
 
     source_s3_directory_path: Annotated[str, Member("sourceS3DirectoryPath", rule=rules.location)]
-    transform_entry_point_script: Annotated[str, Member("transformEntryPointScript", rule=rules.file_name)] = "transform.py"
+    transform_entry_point_script: Annotated[str, Member("transformEntryPointScript", rule=rules.script_name)] = "transform.py"
 
 
 class StartModelTransform(StartRequest, frozen=True, kw_only=True):

@@ -107,6 +107,13 @@ def file_name(name: str, value: str) -> None:
                                    "without a path.")
 
 
+def script_name(name: str, value: str) -> None:
+    """A script directly in the folder of a user's own model: no path in it."""
+    if "/" in value or "\\" in value or value.startswith("-") or value in {".", ".."} or not value.isprintable():
+        raise ConflictingArguments(f"The value '{value}' of '{name}' must be the name of a script in the folder "
+                                   "sourceS3DirectoryPath, without a path.")
+
+
 def model_type(name: str, value: str) -> None:
     """``heterogeneous`` or ``kge``."""
     OneOf(words=("heterogeneous", "kge"))(name, value)

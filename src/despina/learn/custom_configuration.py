@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
 from despina.core.hyperparameters import Increment, Strategy, Tunable
 from despina.core.job import ParameterValue
+from despina.graph.faults import Fault, InputFault
 from despina.graph.json_object import JsonObject
 from despina.learn.configuration import CUSTOM, FILE_NAMES, FREQUENCIES, SCALES, TIERS
 
@@ -62,7 +62,7 @@ def number(match: re.Match[str]) -> float | None:
     """The number in the first group that has text; None if there is none."""
     text = next((group for group in match.groups() if group is not None), "") if match.re.groups else match.group()
     try:
-        value = float(text)
+        value = float(text.rstrip("."))  # [0-9.]+ takes the end of a sentence too
     except ValueError:
         return None
     return value if math.isfinite(value) else None
@@ -77,7 +77,8 @@ def load(folder: Path, source: str) -> CustomConfiguration:
     for name in FILE_NAMES:
         if (folder / name).is_file():
             return read(name, (folder / name).read_bytes())
-    raise WorkFailed(f"there is no file {FILE_NAMES[0]} at {source}, the sourceS3DirectoryPath; a model of your own needs one")
+    raise InputFault(Fault.MISSING_FILE, f"there is no file {FILE_NAMES[0]} at {source}, the sourceS3DirectoryPath; a model of "
+                                         "your own needs one")
 
 
 def read(file: str, content: bytes) -> CustomConfiguration:
@@ -129,7 +130,7 @@ def _tunable(entry: JsonObject, places: dict[str, str]) -> Tunable:
     if name in places:
         raise entry.error("param", f"'{name}' is already in {places[name]}; a hyperparameter may be in one tier only, once")
     places[name] = entry.path
-    kind = entry.word("type", TYPES, "float")
+    kind = entry.word("type", TYPES, _kind(entry))
     for scale in ("node_strategy", "edge_strategy"):
         entry.word(scale, SCALES, SCALES[0])
     increment = Increment(entry.word("inc_strategy", tuple(Increment), Increment.LINEAR))
@@ -153,6 +154,13 @@ def _tunable(entry: JsonObject, places: dict[str, str]) -> Tunable:
         raise entry.error("default", "is missing, and there is neither 'range' nor 'options' to take a value from")
     return Tunable(name=name, type=kind, default=default, low=low, high=high, increment=increment, step=step,
                    options=options if low is not None or options is not None else (default,))
+
+
+def _kind(entry: JsonObject) -> str:
+    """The type of a parameter that tells none, by its values: a script may not take 64.0 for 64."""
+    given = [entry.members.get(name) for name in ("default", "options", "range")]
+    kinds = [type(value).__name__ for part in given for value in (part if isinstance(part, list) else [part])]
+    return "float" if "float" in kinds else next((kind for kind in kinds if kind in TYPES), "float")
 
 
 def _range(entry: JsonObject, kind: str, increment: Increment) -> tuple[float, float]:

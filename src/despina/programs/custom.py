@@ -5,8 +5,11 @@ says what scripts find in their environment. Design page 13 has what is ours.
 """
 
 import logging
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -16,6 +19,7 @@ from despina.core.hyperparameters import End, TrialResult
 from despina.core.job import CustomCode, ParameterValue, StrategyWork, TrainWork, TransformWork
 from despina.core.location import Location
 from despina.core.task import Task
+from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import EdgeType, Target
 from despina.learn import custom_configuration
 from despina.programs.context import Context
@@ -35,13 +39,16 @@ MEMORY_MIB = 1024
 def run(work: StrategyWork | TrainWork | TransformWork, context: Context) -> dict[str, Any]:
     """Do the part of a training job with a user's own model that this work is."""
     assert work.custom is not None  # noqa: S101 - the caller has looked
-    match work:
-        case StrategyWork():
-            return strategy(work, work.custom, context)
-        case TrainWork():
-            return train(work, work.custom, context)
-        case TransformWork():
-            return transform(work, work.custom, context)
+    # What was made for the scripts goes when they have ended: an environment may have gigabytes.
+    with TemporaryDirectory(dir=context.folder, ignore_cleanup_errors=True) as room:
+        context = replace(context, folder=Path(room))
+        match work:
+            case StrategyWork():
+                return strategy(work, work.custom, context)
+            case TrainWork():
+                return train(work, work.custom, context)
+            case TransformWork():
+                return transform(work, work.custom, context)
 
 
 def strategy(work: StrategyWork, code: CustomCode, context: Context) -> dict[str, Any]:
@@ -54,7 +61,8 @@ def strategy(work: StrategyWork, code: CustomCode, context: Context) -> dict[str
     source = Path(context.store.get(Location.parse(code.source)))
     for name, member in ((code.training, "trainingEntryPointScript"), (code.transform, "transformEntryPointScript")):
         if not (source / name).is_file():
-            raise WorkFailed(f"there is no file {name} at {code.source}, the sourceS3DirectoryPath; {member} names it")
+            raise InputFault(Fault.MISSING_FILE, f"there is no file {name} at {code.source}, the sourceS3DirectoryPath; {member} "
+                                                 "names it")
     given = custom_configuration.load(source, code.source)
     folder, _ = processed_graph(context, work.processed)
     size = sum(path.stat().st_size for path in (folder / "graph").rglob("*") if path.is_file())
@@ -66,7 +74,7 @@ def train(work: TrainWork, code: CustomCode, context: Context) -> dict[str, Any]
     """Run the training script and put what it left in its model folder at ``work.output``. Returns a ``TrialResult``.
 
     Raises:
-        WorkFailed: the requirements cannot be installed, the script failed, or it never told the metric.
+        WorkFailed: the requirements cannot be installed, the script failed, it never told the metric, or it left no model.
         ArtifactError: a location cannot be read or written.
     """
     source = Path(context.store.get(Location.parse(code.source)))
@@ -86,10 +94,13 @@ def train(work: TrainWork, code: CustomCode, context: Context) -> dict[str, Any]
         course.step()
 
     whole = scripts.run(code.training, arguments(work.parameters or {}, graph.target), heard=heard, until=work.until,
-                        variables={"SM_CHANNEL_TRAIN": str(processed), "SM_MODEL_DIR": str(model)})
+                        variables={"SM_CHANNEL_TRAIN": str(_linked(processed, context)), "SM_MODEL_DIR": str(model)})
     if not values:
         raise WorkFailed(f"{code.training} never printed the metric {given.metric}: nothing in its output matches the Regex "
                          f"'{given.pattern}' with a number in its first group")
+    if not any(model.iterdir()):
+        raise WorkFailed(f"{code.training} left no model: it has to write one into the folder that the environment variable "
+                         "SM_MODEL_DIR names, which takes the place of Neptune ML's /opt/ml/checkpoints")
     write_json(model / REPORT, {"model": "custom", "metric": given.metric, "value": values[-1], "values": values,
                                 "hyperparameters": work.parameters})
     context.store.put(model, Location.parse(work.output))
@@ -120,12 +131,21 @@ def transform(work: TransformWork, code: CustomCode, context: Context) -> dict[s
     context.report(0, 1, "script")
     Scripts.prepare(source, context.folder).run(
         code.transform, [], heard=lambda _: None, until=None,
-        variables={"SM_DATA_DIR": str(processed), "SM_MODEL_DIR": str(model), "SM_OUTPUT_DIR": str(output)})
+        variables={"SM_DATA_DIR": str(_linked(processed, context)), "SM_MODEL_DIR": str(model), "SM_OUTPUT_DIR": str(output)})
     shutil.copytree(output, model, dirs_exist_ok=True)
     context.store.put(model, Location.parse(work.output))
     shutil.rmtree(model)
     context.report(1, 1, "script")
     return {"metric": report["metric"], "valid": report["value"]}
+
+
+def _linked(processed: Path, context: Context) -> Path:
+    """A folder of the run's own with links to the files of the processed data: other jobs read those, and must not find what a
+    script puts beside them.
+    """
+    folder = context.folder / "data"
+    shutil.copytree(processed.absolute(), folder, copy_function=os.symlink)
+    return folder
 
 
 def arguments(parameters: dict[str, ParameterValue], target: Target) -> list[str]:
@@ -139,10 +159,13 @@ def arguments(parameters: dict[str, ParameterValue], target: Target) -> list[str
 
 
 def internal(target: Target) -> dict[str, str]:
-    """What Neptune ML tells a script beside its hyperparameters. The form of an edge type is not documented; ours has commas."""
+    """What Neptune ML tells a script beside its hyperparameters.
+
+    The form of an edge type is not documented; ours has commas, and semicolons between several types.
+    """
     told = {"task": str(target.task), "model": "custom", "name": f"{target.task}-custom"}
     if target.task is Task.LINK_PREDICT:
         return told
-    kind = next(iter(target.by_type))
-    named = {"target_etype": ",".join(kind)} if isinstance(kind, EdgeType) else {"target_ntype": kind}
+    types = [",".join(kind) for kind in target.by_type if isinstance(kind, EdgeType)]
+    named = {"target_etype": ";".join(types)} if types else {"target_ntype": target.node_type}
     return told | named | {"property": target.property_name}

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from despina.graph.graph import EdgeType, Graph
-from despina.learn.checkpoint import Description
 from despina.learn.predictor import Predictions
 from despina.programs.instances import CPU, smallest
 from despina.programs.json_files import write_json
 
 
-def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, description: Description) -> None:
-    """Write everything that tools read of a model, but the model itself.
+def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, model: str) -> None:
+    """Write everything that tools read of a model, but the model itself; ``model`` is the word for it.
 
     ``embeddings/entity.npy`` has a row for each node that predictions are made from: type by type, by node index, as ``node2gid``
     of ``mapping.info`` says. ``predictions/result.npz`` has ``infer_scores``: of nodes by node index; of edges in the order of
@@ -39,10 +38,10 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, descri
     if predictions.relations:
         np.save(folder / "embeddings" / "relation.npy", np.stack(list(predictions.relations.values())), allow_pickle=False)
     with (folder / "mapping.info").open("wb") as file:
-        pickle.dump(_mapping(graph, predictions, description), file, protocol=4)
+        pickle.dump(_mapping(graph, predictions, model), file, protocol=4)
     target = graph.target
     write_json(folder / "config.json", {
-        "task": target.task, "model": description.model, "name": f"{target.task}-{description.model}",
+        "task": target.task, "model": model, "name": f"{target.task}-{model}",
         "infer_type": "online-transductive-infer"} | ({"property": target.property_name} if target.property_name else {}))
     write_json(folder / "infer_instance_recommendation.json", _recommendation(graph, predictions))
 
@@ -64,14 +63,14 @@ def _edges(graph: Graph, predictions: Predictions) -> dict[str, NDArray[np.int32
             "edge_type": np.repeat(np.arange(len(types), dtype=np.int32), [len(of_type) for of_type in sources])}
 
 
-def _mapping(graph: Graph, predictions: Predictions, description: Description) -> dict[str, Any]:
+def _mapping(graph: Graph, predictions: Predictions, model: str) -> dict[str, Any]:
     """``mapping.info``: ids, labels and the target, keyed as Neptune ML's toolkit reads them."""
     target = graph.target
     kinds = [tuple(kind) if isinstance(kind, EdgeType) else kind for kind in target.by_type]
     of_edges = isinstance(next(iter(target.by_type)), EdgeType)
     starts = np.cumsum([0, *(len(vectors) for vectors in predictions.embeddings.values())])
     mapping: dict[str, Any] = {
-        "model_type": description.model,
+        "model_type": model,
         "node2id": {node_type: graph.index_by_id(node_type) for node_type in graph.node_ids},
         "node2gid": {node_type: np.arange(start, start + len(vectors), dtype=np.int64)
                      for start, (node_type, vectors) in zip(starts, predictions.embeddings.items(), strict=False)},

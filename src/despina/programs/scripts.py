@@ -2,25 +2,31 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import despina
 from despina.core.errors import WorkFailed
 
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "DESPINA_RUN_ID",
-             "DESPINA_RUN_FOLDER")
+PASSED_ON = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY",
+             "DESPINA_RUN_ID", "DESPINA_RUN_FOLDER")
 """Of our environment. By the last two the run's processes are found; keys of the server are none of a script's business."""
 LAST_LINES = 10
 """Of a script that failed, which its reason quotes."""
+QUOTED = 700
+"""Characters of them at most: plain answers cut a reason at 1,024."""
+LAST_WORDS_SECONDS = 5.0
+"""How long the output of a script that has ended is still read."""
 GRACE_SECONDS = 10.0
 """Between asking a script to end, when the time is over, and killing it."""
 
@@ -81,20 +87,38 @@ class Scripts:
         """
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment |= {"HOME": str(self.home), "PYTHONUNBUFFERED": "1", "SM_NUM_GPUS": "0", **variables}
-        last: deque[str] = deque(maxlen=LAST_LINES)
-        with subprocess.Popen([self.python, script, *arguments], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
-            assert process.stdout is not None  # noqa: S101 - it is a pipe
-            with _ended_at(until, process) as is_ended:
-                for line in process.stdout:
-                    sys.stderr.write(line)
-                    last.append(line.rstrip())
-                    heard(line)
+        process = subprocess.Popen([self.python, script, *arguments], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        # Read in a thread: processes that the script leaves behind hold the pipe open, and would keep the run from ending.
+        reader = _Reader(process.stdout, heard)
+        reader.start()
+        with _ended_at(until, process) as is_ended:
+            status = process.wait()
+        reader.join(LAST_WORDS_SECONDS)
         if is_ended():
             return False
-        if process.returncode:
-            raise WorkFailed(f"{script} ended with exit status {process.returncode}: " + " / ".join(line for line in last if line))
+        if status:
+            how = f"ended with exit status {status}" if status > 0 else f"was killed by {_signal(-status)}"
+            raise WorkFailed(f"{script} {how}: {_quoted(reader.last.copy())}")
         return True
+
+
+class _Reader(threading.Thread):
+    """Reads what a script prints until nobody can print any more: into the run's log, and line by line to ``heard``."""
+
+    def __init__(self, output: IO[str], heard: Callable[[str], None]) -> None:
+        super().__init__(daemon=True)
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        self._output, self._heard = output, heard
+
+    def run(self) -> None:
+        with self._output:
+            for line in self._output:
+                sys.stderr.write(line)
+                if line.strip():
+                    self.last.append(line.rstrip())
+                self._heard(line)
 
 
 @contextmanager
@@ -126,4 +150,15 @@ def _said(command: list[str], folder: Path, failure: str) -> None:
     sys.stderr.write(done.stdout + done.stderr)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise WorkFailed(f"{failure}: " + " / ".join(lines[-LAST_LINES:]))
+        raise WorkFailed(f"{failure}: {_quoted(lines[-LAST_LINES:])}")
+
+
+def _quoted(lines: Iterable[str]) -> str:
+    """Lines of output in a reason. Of too many characters the end: there a traceback has its error."""
+    text = " / ".join(lines)
+    return text if len(text) <= QUOTED else f"…{text[-QUOTED:]}"
+
+
+def _signal(number: int) -> str:
+    name = signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
+    return f"{name}, perhaps for lack of memory" if number == signal.SIGKILL else name

@@ -50,6 +50,18 @@ def test_tiers_are_tuned_by_the_number_of_trials() -> None:
     assert given.strategy(10, memory_mib=1).fixed == {"epochs": 100, "p2": 0.0, "p3": 0.0}
 
 
+@pytest.mark.parametrize(("parameter", "default", "kind"), [
+    ({"default": 64}, 64, "int"), ({"default": 1, "range": [0.5, 2]}, 1.0, "float"), ({"options": ["x"]}, "x", "str"),
+    ({"default": True}, True, "bool"), ({"options": [[5, 10]]}, [5, 10], "float")])
+def test_without_a_type_it_is_that_of_the_values(parameter: dict[str, Any], default: Any, kind: str) -> None:
+    (tunable,) = read(**{"1-tier-param": [{"param": "a", **parameter}]}).strategy(1, memory_mib=1).tunable
+    assert (tunable.default, type(tunable.default), tunable.type) == (default, type(default), kind)
+
+
+def test_the_end_of_a_sentence_is_no_part_of_a_number() -> None:
+    assert read(eval_metric=objective(r"accuracy: ([0-9\.]+)")).last_value(["accuracy: 0.75."]) == 0.75
+
+
 def test_the_task_type_is_not_looked_at() -> None:
     assert read(task_type="node_class") == read(task_type="anything")
 

@@ -1,6 +1,8 @@
 """Running a user's own scripts: what they are given, what becomes of what they leave, and how they fail."""
 
 import json
+import os
+import signal
 import time
 import zipfile
 from dataclasses import replace as replace_context
@@ -17,7 +19,7 @@ from despina.core.errors import WorkFailed
 from despina.core.hyperparameters import End, Strategy, TrialResult
 from despina.core.job import CustomCode, StrategyWork, TrainWork, TransformWork
 from despina.core.task import Task
-from despina.programs import custom
+from despina.programs import custom, scripts
 
 CODE = CustomCode(source="s3://bucket/code", training="training.py", transform="transform.py")
 PARAMETERS: dict[str, Any] = {"hidden-size": 8, "lr": 0.01, "use-bias": True, "fanout": [5, 10]}
@@ -35,6 +37,9 @@ pathlib.Path(os.environ["SM_MODEL_DIR"], "told.json").write_text(json.dumps(told
 print("m=0.25")
 print("m=0.5")
 """
+
+
+KEEP = "import os, pathlib\npathlib.Path(os.environ['SM_MODEL_DIR'], 'model.pt').write_text('x')\n"
 
 
 @pytest.fixture
@@ -91,7 +96,9 @@ def test_a_training_script_is_given_its_arguments_data_and_a_place_for_its_model
     assert told["environment"]["SM_NUM_GPUS"] == "0"
     assert told["environment"]["DESPINA_RUN_ID"] == "r-1", "by which its processes are found"
     assert "AWS_SECRET_ACCESS_KEY" not in told["environment"]
-    assert told["folder"] == str(place.context.folder / "code"), "scripts can import one another"
+    assert Path(told["folder"]).name == "code", "scripts can import one another"
+    assert Path(told["folder"]).is_relative_to(place.context.folder)
+    assert list(place.context.folder.iterdir()) == [], "nothing is left of what was made for it"
     assert "m=0.25" in capsys.readouterr().err, "what it prints is in the log"
     report = place.json("model/training-report.json")
     assert (report["metric"], report["value"], report["values"]) == ("m", 0.5, [0.25, 0.5])
@@ -105,7 +112,7 @@ def test_edges_and_links_are_named_too(graph: Any, expected: list[str]) -> None:
     told = custom.arguments({}, graph.target)
     assert told[:len(expected)] == expected
     if "--target_etype" in told:
-        assert told[len(expected)] == ",".join(next(iter(graph.target.by_type)))
+        assert told[len(expected)] == "user,rates,item;user,reviews,item"
         assert told[-2] == "--property"
     else:
         assert told == expected
@@ -124,6 +131,35 @@ def test_a_script_that_never_tells_the_metric_fails(place: Place) -> None:
         custom.run(TRAIN, place.context)
 
 
+def test_a_script_that_is_killed_says_by_what(place: Place) -> None:
+    write(place, "import os\nos.kill(os.getpid(), 9)")
+    with pytest.raises(WorkFailed, match=r"training.py was killed by SIGKILL, perhaps for lack of memory"):
+        custom.run(TRAIN, place.context)
+
+
+def test_of_a_long_output_the_end_is_quoted(place: Place) -> None:
+    write(place, "print('\\n'.join('a' * 300 for _ in range(20)))\nraise SystemExit('the error itself')")
+    with pytest.raises(WorkFailed, match=r"the error itself$") as raised:
+        custom.run(TRAIN, place.context)
+    assert len(str(raised.value)) < 1_024, "plain answers have it too"
+
+
+def test_a_script_that_leaves_no_model_is_told_where_to_write_one(place: Place) -> None:
+    write(place, "print('m=1')")
+    with pytest.raises(WorkFailed, match=r"training.py left no model: .* SM_MODEL_DIR names, .* /opt/ml/checkpoints"):
+        custom.run(TRAIN, place.context)
+
+
+def test_what_a_script_leaves_running_does_not_keep_the_run_from_ending(place: Place, monkeypatch: Any) -> None:
+    monkeypatch.setattr(scripts, "LAST_WORDS_SECONDS", 0.2)
+    write(place, KEEP + "import subprocess, sys\n"
+                        "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
+                        "pathlib.Path(os.environ['SM_MODEL_DIR'], 'pid').write_text(str(child.pid))\nprint('m=1', flush=True)")
+    result = msgspec.convert(custom.run(TRAIN, place.context), TrialResult)
+    os.kill(int((place.bucket / "model" / "pid").read_text(encoding="utf-8")), signal.SIGKILL)  # the supervisor does it in a job
+    assert result.objective == 1
+
+
 def test_a_script_whose_time_is_over_is_ended_and_its_model_kept(place: Place) -> None:
     write(place, "import os, pathlib, signal\npathlib.Path(os.environ['SM_MODEL_DIR'], 'model.pt').write_text('x')\n"
                  "print('m=0.5', flush=True)\nsignal.pause()")
@@ -139,7 +175,7 @@ def test_requirements_are_installed_beside_our_own_packages(place: Place) -> Non
         archive.writestr("greeting-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1\n")
         archive.writestr("greeting-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr("greeting-1.dist-info/RECORD", "")
-    write(place, "import greeting, torch, despina.learn.tensors\nprint(greeting.WORD)",
+    write(place, KEEP + "import greeting, torch, despina.learn.tensors\nprint(greeting.WORD)",
           **{"requirements.txt": f"--no-index\n{wheel}\n"})
     assert msgspec.convert(custom.run(TRAIN, place.context), TrialResult).objective == 0.75
     with pytest.raises(ModuleNotFoundError):
@@ -183,7 +219,8 @@ def test_the_processed_data_and_the_scripts_are_left_as_they_were(place: Place) 
         return {str(path): path.read_bytes() for name in ("processed", "code") for path in (place.bucket / name).rglob("*")
                 if path.is_file()}
 
-    write(place, "open('training.py', 'w').write('gone')\nprint('m=1')")
+    write(place, KEEP + "open('training.py', 'w').write('gone')\nprint('m=1')\n"
+                 "for name in ('new', 'graph/new'):\n    pathlib.Path(os.environ['SM_CHANNEL_TRAIN'], name).write_text('x')")
     before = content()
     custom.run(TRAIN, place.context)
     assert content() == before
