@@ -85,9 +85,10 @@ class Embedding:
         for (start, stop), some in _by_candidates(self.triples, relations):
             own = np.isin(places, some) if len(some) < len(rows) else np.ones(len(places), dtype=np.bool_)
             at = np.searchsorted(some, places[own])
-            losses.append(cross_entropy(queries[torch.from_numpy(some)] if len(some) < len(rows) else queries,
-                                        self.model.entities[start:stop], torch.from_numpy(at),
-                                        torch.from_numpy(answers[own] - start)))
+            asking = queries[torch.from_numpy(some)] if len(some) < len(rows) else queries
+            # The gradient of a part is copied into one of the whole: not where there is but one part.
+            candidates = self.model.entities[start:stop] if stop - start < self.triples.entities else self.model.entities
+            losses.append(cross_entropy(asking, candidates, torch.from_numpy(at), torch.from_numpy(answers[own] - start)))
         loss = torch.stack(losses).sum() / len(answers)
         asked = (torch.from_numpy(entities[places]), torch.from_numpy(relations[places]), torch.from_numpy(answers))
         return loss + self._given.regularization_coef * self.model.penalty(asked)

@@ -17,7 +17,9 @@ def made(*, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
-def test_value_and_gradients_are_those_of_torch(scale: float) -> None:
+@pytest.mark.parametrize("at_a_time", [1, 3, 512])
+def test_value_and_gradients_are_those_of_torch(scale: float, at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("despina.learn.cross_entropy.QUERIES", at_a_time)
     queries, candidates, places, answers = made(scale=scale)
     ours = cross_entropy(queries, candidates, places, answers)
     ours.backward()  # type: ignore[no-untyped-call]
