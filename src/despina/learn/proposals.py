@@ -41,6 +41,8 @@ MANY_RELATIONS = 50
 
 FEW = 10
 """Labels are few when there are so many times more nodes than training nodes."""
+FEW_JUDGES = 50
+"""With fewer nodes or edges in the validation part of a small graph, the best epoch is not chosen by them."""
 
 EMBEDDING_BYTES = 8 * 2**30
 """What the embeddings of a knowledge graph may take at the widest, with their gradients and the state of the optimiser."""
@@ -123,13 +125,19 @@ def _convolution(graph: Graph) -> dict[str, Any]:
     small = everything <= WHOLE_TRAINING and trains_whole(graph, everything)
     if small and _few_labels(graph):
         return _propagation(graph, metric)
+    # Among so few every epoch's metric is mostly chance, and the best of hundreds is a lucky one: the last is taken, of fewer.
+    unjudged = small and not links and _validation_count(graph) < FEW_JUDGES
+    # Vectors of their own learn numbers by heart, and classes where labels are few.
+    by_heart = small and ((graph.target.task is Task.NODE_REGRESSION and _described(graph))
+                          or (graph.target.task is Task.NODE_CLASS and unjudged))
     wide = sum(graph.node_counts.values()) <= MANY_NODES
     of_links = [_negatives(graph, low=4, high=64, default=16), _log("regularization-coef", 1e-4, 0.1, 0.01)] if links else []
     return {
         **_head(graph, RGCN, metric),
+        **({"eval_frequency": {"type": "evaluate_every_pct", "value": 1.0}} if unjudged else {}),
         "1-tier-param": [
             _powers("num-hidden", 32, 128, 64) if wide else _powers("num-hidden", 16, 64, 32),
-            _epochs(small=small),
+            _whole("num-epochs", 25, 100, 50) if unjudged else _epochs(small=small),
             _log("lr", 0.005, 0.05, 0.01) if small else _log("lr", 0.001, 0.01, 0.003 if of_edges else 0.01)],
         "2-tier-param": [
             _linear("dropout", 0.0, 0.5, 0.3), _switch("layer-norm", on=True), *of_links,
@@ -144,7 +152,7 @@ def _convolution(graph: Graph) -> dict[str, Any]:
             _whole("num-bases", 0, 8, 0, 2) if len(graph.edges) // 2 <= MANY_RELATIONS else _whole("num-bases", 0, 40, 40, 10),
             *([_switch("neg-share", on=True)] if links else [])],
         "fixed-param": [
-            _switch("concat-node-embed", on=not (small and graph.target.task is Task.NODE_REGRESSION and _described(graph))),
+            _switch("concat-node-embed", on=not by_heart),
             _switch("use-self-loop", on=True), _switch("low-mem", on=True),
             {"param": "l2norm", "type": "float", "default": 0.0}, *_stopping(50 if small and not links else 3)],
     }
@@ -174,6 +182,10 @@ def _few_labels(graph: Graph) -> bool:
     linked = any(edge_type.source == edge_type.destination == kind and len(csr.indices) for edge_type, csr in graph.edges.items())
     return (graph.target.task is Task.NODE_CLASS and isinstance(kind, str) and _described(graph)
             and linked and training_count(graph) * FEW <= graph.node_counts[kind])
+
+
+def _validation_count(graph: Graph) -> int:
+    return sum(int(part.valid.sum()) for part in graph.target.by_type.values())
 
 
 def _described(graph: Graph) -> bool:

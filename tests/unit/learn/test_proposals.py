@@ -15,7 +15,7 @@ from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import Features, Graph
 from despina.learn.configuration import Configuration, check_target, read
 from despina.learn.hyperparameters import Hyperparameters, Parameters, parameters_of, propagates, read_parameters, trains_whole
-from despina.learn.proposals import ModelType, choose_model_type, default_configuration, templates
+from despina.learn.proposals import FEW_JUDGES, ModelType, choose_model_type, default_configuration, templates
 
 HETEROGENEOUS: ModelType = "heterogeneous"
 KGE: ModelType = "kge"
@@ -133,12 +133,31 @@ def test_all_models_of_link_prediction_have_a_template_and_other_tasks_none() ->
 
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_a_small_graph_is_trained_as_a_whole(multilabel: bool) -> None:
-    graph = communities(multilabel=multilabel)
-    given = defaults(parsed(default_configuration(graph, HETEROGENEOUS)))
+    graph = judged(communities(multilabel=multilabel))
+    configuration = parsed(default_configuration(graph, HETEROGENEOUS))
+    given = defaults(configuration)
     assert isinstance(given, Hyperparameters)
     assert trains_whole(graph, given.batch_size)
     assert (given.num_epochs, given.num_hidden, given.lr, given.window_for_early_stop) == (200, 64, 0.01, 50)
+    assert configuration.evaluation.frequency == "evaluate_every_epoch"
     assert given.concat_node_embed
+
+
+def judged(graph: Graph) -> Graph:
+    """With all nodes but the training ones in the validation part, which are enough to choose an epoch by."""
+    part = graph.target.nodes
+    known, first = part.train | part.valid | part.test, np.arange(len(part.train)) % 3 == 0
+    return changed(graph, train=known & first, valid=known & ~first, test=np.zeros_like(part.test))
+
+
+def test_a_few_validation_nodes_do_not_choose_the_epoch() -> None:
+    graph = communities()
+    assert graph.target.nodes.valid.sum() < FEW_JUDGES <= judged(graph).target.nodes.valid.sum()
+    configuration = parsed(default_configuration(graph, HETEROGENEOUS))
+    given = defaults(configuration)
+    assert isinstance(given, Hyperparameters)
+    assert (configuration.evaluation.frequency, configuration.evaluation.every) == ("evaluate_every_pct", 1.0)
+    assert (given.num_epochs, given.concat_node_embed) == (50, False)
 
 
 def test_numbers_of_nodes_with_features_are_not_learned_by_heart() -> None:
