@@ -84,7 +84,10 @@ class NeighbourSampler:
         """Append the nodes not seen before, and note their positions."""
         positions = self._positions[node_type]
         known = nodes.get(node_type, np.empty(0, dtype=np.int64))
-        new = np.unique(found[positions[found] < 0]).astype(np.int64)
+        new = found[positions[found] < 0]
+        places = np.arange(len(new), dtype=np.int32)
+        positions[new] = places  # of a node that is there several times the last place stays: each is kept once, without a sort
+        new = new[positions[new] == places].astype(np.int64)
         positions[new] = np.arange(len(known), len(known) + len(new), dtype=np.int32)
         nodes[node_type] = np.concatenate([known, new])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from despina.learn.hyperparameters import PRODUCTS
 
@@ -52,9 +53,9 @@ class KnowledgeGraphEmbedding(nn.Module):
 
     def query(self, entities: Tensor, relations: Tensor) -> Tensor:
         """The query vectors ``[n, numbers]`` of questions, by entity and relation, int64 ``[n]`` each."""
-        vectors = self.entities[entities]
+        vectors = F.embedding(entities, self.entities)  # unlike with indices, the gradient is no scatter element by element
         if self.name in PRODUCTS:
-            weights = self.relations[relations]
+            weights = F.embedding(relations, self.relations)
             return vectors * weights if self.name == "distmult" else _product(vectors, weights)
         backwards = (relations >= self._relations)[:, None]
         weights = self.relations[relations % self._relations]
@@ -86,7 +87,7 @@ class KnowledgeGraphEmbedding(nn.Module):
         answers; of models whose scores are products (Lacroix et al. 2018).
         """
         entities, relations, answers = questions
-        parts = (self.entities[entities], self.relations[relations], self.entities[answers])
+        parts = (F.embedding(entities, self.entities), F.embedding(relations, self.relations), F.embedding(answers, self.entities))
         moduli = [_moduli(part) if self.name == "complex" else part.abs() for part in parts]
         total: Any = sum((part ** 3).sum() for part in moduli)
         return torch.as_tensor(total / len(entities))

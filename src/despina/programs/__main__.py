@@ -18,6 +18,7 @@ from despina.artifacts import open_artifacts
 from despina.core.errors import DespinaError
 from despina.core.job import CustomCode, ProcessWork, RunSpec, StrategyWork, TrainWork, TransformWork
 from despina.graph.faults import InputFault
+from despina.programs import allocator
 from despina.programs.context import Context
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def _run(spec: RunSpec, context: Context) -> dict[str, Any]:
             from despina.programs import strategy
             return strategy.run(spec.work, context)
         case TrainWork():
+            allocator.keep_freed_memory()
             from despina.programs import train
             return train.run(spec.work, context)
         case _:

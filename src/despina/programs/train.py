@@ -28,7 +28,6 @@ from despina.learn.resume import TrainingState
 from despina.learn.tasks import AnyObjective, objective_of
 from despina.learn.trainer import Trained, train
 from despina.learn.warm_start import WarmStart, begin_with
-from despina.programs.allocator import keep_freed_memory
 from despina.programs.context import Context
 from despina.programs.course import Course
 from despina.programs.event_file import write_events
@@ -54,7 +53,6 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
             or training diverged, or there is not enough memory for the smallest batch.
         ArtifactError: a location cannot be read or written.
     """
-    keep_freed_memory()
     begun = time.monotonic()
     folder, graph = processed_graph(context, work.processed)
     of_file = configuration.load(folder)
