@@ -123,13 +123,13 @@ def load(folder: Path) -> Configuration:
     for name in FILE_NAMES:
         path = folder / name
         if path.is_file():
-            return _configuration(_only_model(name, path.read_bytes()))
+            return _configuration(only_model(name, path.read_bytes()))
     raise WorkFailed(f"the processed data has no file {FILE_NAMES[0]}; it is written by data processing")
 
 
 def read(file: str, content: bytes) -> Configuration:
     """Read the configuration of any known model from the content of a file. Raises WorkFailed."""
-    return _configuration(_only_model(file, content))
+    return _configuration(only_model(file, content))
 
 
 def check_target(configuration: Configuration, target: Target) -> None:
@@ -144,7 +144,8 @@ def check_target(configuration: Configuration, target: Target) -> None:
                          f"property has several; it must be one of {allowed}")
 
 
-def _only_model(file: str, content: bytes) -> JsonObject:
+def only_model(file: str, content: bytes) -> JsonObject:
+    """The one model that a file has. Raises InputFault."""
     top = JsonObject.parse(file, content)
     top.allow("models")
     models = top.objects("models")
@@ -241,13 +242,18 @@ def _range(entry: JsonObject, kind: type[Parameters], name: str, increment: Incr
     if not isinstance(bounds, list) or len(bounds) != 2 or any(type(bound) not in {int, float} for bound in bounds):
         raise entry.error("range", f"must be a list of two numbers [low, high], it is {_shown(bounds)}")
     low, high = (_checked(entry, "range", kind, name, bound) for bound in bounds)
+    check_bounds(entry, low, high, increment)
+    return float(low), float(high)
+
+
+def check_bounds(entry: JsonObject, low: float, high: float, increment: Increment) -> None:
+    """Raise InputFault if there is nothing in the range of a hyperparameter to search."""
     if low > high:
         raise entry.error("range", f"its low end {_shown(low)} is above its high end {_shown(high)}")
     if increment is Increment.LOG and low <= 0:
         raise entry.error("range", f"must be above 0 when inc_strategy is log, its low end is {_shown(low)}")
     if increment is Increment.POWER2 and (high <= 0 or 2.0 ** math.floor(math.log2(high)) < low):
-        raise entry.error("range", f"holds no power of two, which inc_strategy power2 asks for: {_shown(bounds)}")
-    return float(low), float(high)
+        raise entry.error("range", f"holds no power of two, which inc_strategy power2 asks for: {_shown([low, high])}")
 
 
 def _options(entry: JsonObject, kind: type[Parameters], name: str) -> tuple[ParameterValue, ...]:

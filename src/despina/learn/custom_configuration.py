@@ -19,7 +19,7 @@ from despina.core.hyperparameters import Increment, Strategy, Tunable
 from despina.core.job import ParameterValue
 from despina.graph.faults import Fault, InputFault
 from despina.graph.json_object import JsonObject
-from despina.learn.configuration import CUSTOM, FILE_NAMES, FREQUENCIES, SCALES, TIERS
+from despina.learn.configuration import CUSTOM, FILE_NAMES, FREQUENCIES, SCALES, TIERS, check_bounds, only_model
 
 TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
 TYPES_OF_OBJECTIVE = {"Maximize": True, "Minimize": False}
@@ -83,12 +83,7 @@ def load(folder: Path, source: str) -> CustomConfiguration:
 
 def read(file: str, content: bytes) -> CustomConfiguration:
     """Read the file's content. Raises WorkFailed."""
-    top = JsonObject.parse(file, content)
-    top.allow("models")
-    models = top.objects("models")
-    if len(models) != 1:
-        raise top.error("models", f"must hold exactly one model, it holds {len(models)}")
-    entry = models[0]
+    entry = only_model(file, content)
     entry.allow("model", "task_type", "eval_metric", "eval_frequency", *TIERS)
     entry.known("model", entry.text("model"), (CUSTOM,))
     if "eval_frequency" in entry.members:  # the script decides; but what is written must mean something
@@ -170,12 +165,7 @@ def _range(entry: JsonObject, kind: str, increment: Increment) -> tuple[float, f
     if not isinstance(bounds, list) or len(bounds) != 2:
         raise entry.error("range", f"must be a list of two numbers [low, high], it is {_shown(bounds)}")
     low, high = (_checked(entry, "range", kind, bound) for bound in bounds)
-    if low > high:
-        raise entry.error("range", f"its low end {_shown(low)} is above its high end {_shown(high)}")
-    if increment is Increment.LOG and low <= 0:
-        raise entry.error("range", f"must be above 0 when inc_strategy is log, its low end is {_shown(low)}")
-    if increment is Increment.POWER2 and (high <= 0 or 2.0 ** math.floor(math.log2(high)) < low):
-        raise entry.error("range", f"holds no power of two, which inc_strategy power2 asks for: {_shown(bounds)}")
+    check_bounds(entry, low, high, increment)
     return float(low), float(high)
 
 
