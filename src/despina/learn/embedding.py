@@ -31,7 +31,9 @@ class Embedding:
     different questions, each with all its answers in the training part, and the loss is the cross-entropy of each answer among all
     entities of its type (1-vs-all), with the N3 norm weighed by ``regularization-coef`` (Lacroix et al. 2018). Else a step asks
     ``batch-size`` questions of one answer each, beside ``num-negs`` random entities. The loss is their cross-entropy where scores
-    are products, and else self-adversarial (Sun et al. 2019):
+    are products, and else self-adversarial (Sun et al. 2019). Beside the answers the relation itself may be predicted
+    (``relation-prediction-coef``; Chen et al., "Relation Prediction as an Auxiliary Training Objective for Improving
+    Multi-Relational Graph Representations", 2021):
 
     .. math:: -\log \sigma(s) - \sum_i p_i \log \sigma(-s_i), \qquad p_i = \mathrm{softmax}(s)_i \text{ as a constant}
 
@@ -41,6 +43,9 @@ class Embedding:
 
     def __init__(self, graph: Graph, name: str, given: EmbeddingHyperparameters, *, seed: int) -> None:
         self.triples, self._given, self._seed = Triples.of(graph), given, seed
+        if given.relation_prediction_coef and name not in PRODUCTS:
+            raise WorkFailed(f"relation-prediction-coef is {given.relation_prediction_coef}, and the model {name}; it must be 0, "
+                             f"since relations are predicted by {' and '.join(PRODUCTS)} only")
         if not len(self.triples.train):
             raise WorkFailed("there is no edge in the training part: nothing to learn from")
         self.model = KnowledgeGraphEmbedding(name, entities=self.triples.entities, relations=len(self.triples.edge_types),
@@ -91,7 +96,18 @@ class Embedding:
             losses.append(cross_entropy(asking, candidates, torch.from_numpy(at), torch.from_numpy(answers[own] - start)))
         loss = torch.stack(losses).sum() / len(answers)
         asked = (torch.from_numpy(entities[places]), torch.from_numpy(relations[places]), torch.from_numpy(answers))
-        return loss + self._given.regularization_coef * self.model.penalty(asked)
+        return loss + self._beside(asked)
+
+    def _beside(self, asked: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """What the loss of products has beside the answers: the norm of the vectors, and the prediction of the relations."""
+        beside = self._given.regularization_coef * self.model.penalty(asked)
+        if not self._given.relation_prediction_coef:
+            return beside
+        entities, relations, answers = asked
+        pairs = self.model.relation_query(entities, answers)
+        places = torch.arange(len(pairs))
+        return beside + self._given.relation_prediction_coef * cross_entropy(
+            pairs, self.model.relations, places, relations) / len(pairs)
 
     def _against_some(self, rows: Ids) -> Tensor:
         """The loss of questions with one answer each, beside random candidates."""
@@ -109,7 +125,7 @@ class Embedding:
             losses.append(self._loss(right[of], scores))
         loss = torch.cat(losses).mean()
         if self.model.name in PRODUCTS:
-            loss = loss + self._given.regularization_coef * self.model.penalty((entities, relations, answers))
+            loss = loss + self._beside((entities, relations, answers))
         return loss
 
     def _loss(self, right: Tensor, wrong: Tensor) -> Tensor:

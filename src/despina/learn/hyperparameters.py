@@ -109,6 +109,9 @@ class EmbeddingHyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid
     """Weight of the N3 norm of the embeddings in the loss of ``distmult`` and ``complex``."""
     rel_part: bool = False
     """Accepted for compatibility. It divides the relations among the processes of one training; here a training is one process."""
+    relation_prediction_coef: _Coefficient = 0.0
+    """Weight of the prediction of relations from both their ends in the loss of ``distmult`` and ``complex``; ours, the guide has
+    none."""
     window_for_early_stop: _Count = 3
 
 

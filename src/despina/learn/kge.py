@@ -82,6 +82,16 @@ class KnowledgeGraphEmbedding(nn.Module):
         vectors = self.relations[:self._relations]
         return torch.cat([vectors.cos(), vectors.sin()], dim=1) if self.name == "rotate" else vectors
 
+    def relation_query(self, entities: Tensor, answers: Tensor) -> Tensor:
+        r"""What relations are scored by, given both their ends: ``[n, numbers]``, whose product with the relation's vector is the
+        score of the triple. Of models whose scores are products: :math:`u_i v_i`, or :math:`\bar{u}_i v_i`.
+        """
+        left, right = F.embedding(entities, self.entities), F.embedding(answers, self.entities)
+        if self.name == "distmult":
+            return left * right
+        real, imaginary = left.chunk(2, dim=1)
+        return _product(torch.cat([real, -imaginary], dim=1), right)
+
     def penalty(self, questions: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         r"""The N3 norm :math:`\sum_i |u_i|^3 + |w_{ri}|^3 + |v_i|^3`, the mean over questions, given as entities, relations and
         answers; of models whose scores are products (Lacroix et al. 2018).

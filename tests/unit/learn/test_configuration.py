@@ -211,7 +211,7 @@ def test_negative_edges_are_for_link_prediction_only(task: Task, names: type[Hyp
 
 @pytest.mark.parametrize("name", sorted({*names_of(LinkHyperparameters), *names_of(EmbeddingHyperparameters)}))
 def test_names_are_those_of_the_user_guide(name: str) -> None:
-    assert name == "num-propagation" or name in {  # ours
+    assert name in {"num-propagation", "relation-prediction-coef"} or name in {  # the first two are ours
         "batch-size", "concat-node-embed", "dropout", "edge-num-hidden", "enable-early-stop", "fanout", "gamma", "l2norm",
         "layer-norm", "low-mem", "lr", "neg-share", "num-bases", "num-epochs", "num-hidden", "num-layer", "num-negs",
         "per-feat-name-embed", "regularization-coef", "rel-part", "sparse-lr", "use-class-weight", "use-edge-features",

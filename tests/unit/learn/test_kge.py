@@ -179,3 +179,35 @@ def test_without_any_training_edge_there_is_nothing_to_learn() -> None:
                     target=replace(graph.target, by_type=by_type))
     with pytest.raises(WorkFailed, match="no edge in the training part: nothing to learn from"):
         learned(alone, "transe", {})
+
+
+@pytest.mark.parametrize("name", ["distmult", "complex"])
+def test_relations_are_scored_by_both_their_ends_as_triples_are(name: str) -> None:
+    torch.manual_seed(0)
+    model = KnowledgeGraphEmbedding(name, entities=7, relations=3, width=4, gamma=1.0)
+    heads, tails = torch.tensor([0, 3, 6]), torch.tensor([5, 5, 1])
+    by_relation = model.relation_query(heads, tails) @ model.relations.T
+    for relation in range(6):
+        by_entity = model.own_scores(model.query(heads, torch.full((3,), relation)), model.entities[tails])
+        torch.testing.assert_close(by_relation[:, relation], by_entity)
+
+
+@pytest.mark.parametrize("among_all", [True, False])
+def test_the_prediction_of_relations_is_part_of_the_loss(among_all: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not among_all:
+        monkeypatch.setattr("despina.learn.hyperparameters.ALL_ENTITIES", 0)
+    losses = []
+    for weight in (0.0, 0.5, 1.0):
+        torch.manual_seed(0)
+        given = read_parameters(GIVEN | {"relation-prediction-coef": weight}, EmbeddingHyperparameters)
+        objective = Embedding(fan_clubs(), "complex", given, seed=0)
+        objective.begin(1)
+        losses.append(next(iter(objective.steps()))().item())
+    relations = 2 * len(objective.triples.edge_types)
+    assert losses[1] - losses[0] == pytest.approx(losses[2] - losses[1], rel=1e-4)
+    assert losses[2] - losses[0] == pytest.approx(np.log(relations), rel=0.01), "at first all relations are as likely"
+
+
+def test_distances_do_not_predict_relations() -> None:
+    with pytest.raises(WorkFailed, match=r"relation-prediction-coef is 0.5, and the model transe; it must be 0"):
+        learned(fan_clubs(), "transe", {"relation-prediction-coef": 0.5})
