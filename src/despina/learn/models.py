@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from despina.core.errors import WorkFailed
 from despina.core.frozen import Frozen
@@ -11,6 +10,7 @@ from despina.graph.graph import EdgeType, Graph
 from despina.learn.adam import Adam
 from despina.learn.batches import Batch, features_of_edges, features_of_nodes
 from despina.learn.decoders import EdgeDecoders, LinkDecoder, NodeDecoder
+from despina.learn.dropout import dropout
 from despina.learn.encoders import NodeEncoder
 from despina.learn.hyperparameters import Hyperparameters
 from despina.learn.layers import RelationalConvolution
@@ -118,7 +118,7 @@ class Rgcn(nn.Module):
         return nodes
 
     def _drop(self, vectors: Tensor) -> Tensor:
-        return F.dropout(vectors, self._dropout, self.training)
+        return dropout(vectors, self._dropout, training=self.training)
 
 
 class Model(nn.Module):
