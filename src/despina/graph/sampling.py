@@ -1,16 +1,24 @@
 """Sampling of neighbourhoods: what a mini-batch of nodes needs to read of a graph.
 
-Hamilton et al., "Inductive Representation Learning on Large Graphs", 2017, with a fanout for each edge type. Vectorised NumPy: the
-work grows with what is sampled, never with the degrees.
+Hamilton et al., "Inductive Representation Learning on Large Graphs", 2017, with a fanout for each edge type. The work grows with
+what is sampled, never with the degrees. Its two loops are in C (``_sampler.c``) where there was a compiler at installation, else in
+vectorised NumPy, which draws other numbers from the same seed (``bench/sampling.py`` has both).
 """
 
+import contextlib
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from despina.graph.graph import Csr, EdgeType, Graph
+
+_sampler: Any = None
+with contextlib.suppress(ImportError):  # installed without a compiler
+    _sampler = importlib.import_module("despina.graph._sampler")
 
 NodeIndices = NDArray[np.int64]
 
@@ -82,14 +90,22 @@ class NeighbourSampler:
 
     def _add(self, nodes: dict[str, NodeIndices], node_type: str, found: NDArray[np.int32]) -> None:
         """Append the nodes not seen before, and note their positions."""
-        positions = self._positions[node_type]
         known = nodes.get(node_type, np.empty(0, dtype=np.int64))
-        new = found[positions[found] < 0]
-        places = np.arange(len(new), dtype=np.int32)
-        positions[new] = places  # of a node that is there several times the last place stays: each is kept once, without a sort
-        new = new[positions[new] == places].astype(np.int64)
-        positions[new] = np.arange(len(known), len(known) + len(new), dtype=np.int32)
-        nodes[node_type] = np.concatenate([known, new])
+        nodes[node_type] = np.concatenate([known, add_nodes(found, self._positions[node_type], len(known))])
+
+
+def add_nodes(found: NDArray[np.int32], positions: NDArray[np.int32], known: int) -> NodeIndices:
+    """The nodes among ``found`` that have no position yet, each once. ``positions`` gets theirs, from ``known`` on."""
+    if _sampler is not None:
+        room: NodeIndices = np.empty(len(found), dtype=np.int64)
+        count: int = _sampler.add(found, positions, known, room)
+        return room[:count]
+    new = found[positions[found] < 0]
+    places = np.arange(len(new), dtype=np.int32)
+    positions[new] = places  # of a node that is there several times the last place stays: each is kept once, without a sort
+    fresh = new[positions[new] == places].astype(np.int64)
+    positions[fresh] = np.arange(known, known + len(fresh), dtype=np.int32)
+    return fresh
 
 
 def choose_edges(csr: Csr, destinations: NodeIndices, fanout: int, random: np.random.Generator) -> Csr:
@@ -103,6 +119,11 @@ def choose_edges(csr: Csr, destinations: NodeIndices, fanout: int, random: np.ra
     taken = np.minimum(degrees, fanout)
     indptr = np.zeros(len(destinations) + 1, dtype=np.int64)
     np.cumsum(taken, out=indptr[1:])
+    if _sampler is not None:
+        sources, edge_ids = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.int32)
+        _sampler.choose(csr.indptr, csr.indices, csr.edge_ids, np.ascontiguousarray(destinations), fanout,
+                        int(random.integers(2**63)), indptr, sources, edge_ids)
+        return Csr(indptr=indptr, indices=sources, edge_ids=edge_ids)
     rank = np.arange(indptr[-1]) - np.repeat(indptr[:-1], taken)
     large = degrees > fanout
     rank[np.repeat(large, taken)] = distinct_numbers(degrees[large], fanout, random).ravel()
