@@ -5,14 +5,21 @@ All of it is about bytes: what is no UTF-8 is encoded like everything else, so t
 Source: IAM user guide, "Create a signed AWS API request" (step 1, "Create a canonical request").
 """
 
-from collections.abc import Iterable
+import re
 from functools import cached_property
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from despina.core.frozen import Frozen
 
 SIGNATURE_PARAMETER = b"X-Amz-Signature"
 """The only parameter of a query that is not signed."""
+
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_ENCODED = {bytes([code]): bytes([code]) if code in _UNRESERVED else b"%%%02X" % code for code in range(256)}
+_CANONICAL = _ENCODED | {b"%%%02X" % code: _ENCODED[bytes([code])] for code in range(256)} | {b"+": b"%20"}
+"""What stands in a query, and how it stands in the canonical one."""
+
+_IN_PATH = re.compile(rb"[^/A-Za-z0-9._~-]")
+_IN_QUERY = re.compile(rb"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~-]")
 
 
 class Request(Frozen, frozen=True, kw_only=True, dict=True):
@@ -37,13 +44,13 @@ class Request(Frozen, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def parameters(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Names and values of the query, decoded as the server reads them (``+`` is a space), in the order of the wire."""
+        """Names and values of the query, encoded in the one way that is canonical, sorted."""
         pairs = []
-        for item in self.raw_query.replace(b"+", b" ").split(b"&"):
+        for item in self.raw_query.split(b"&"):
             if item:
                 name, _, value = item.partition(b"=")
-                pairs.append((unquote_to_bytes(name), unquote_to_bytes(value)))
-        return tuple(pairs)
+                pairs.append((encode_text(name), encode_text(value)))
+        return tuple(sorted(pairs))
 
 
 def normalize_path(path: bytes) -> bytes:
@@ -63,18 +70,20 @@ def normalize_path(path: bytes) -> bytes:
 
 def encode_path(path: bytes) -> bytes:
     """The path as it stands on the wire, percent-encoded once more: all services but S3 sign ``%20`` as ``%2520``."""
-    return quote_from_bytes(path, safe="/").encode("ascii")
+    return _IN_PATH.sub(lambda match: _ENCODED[match[0]], path)
 
 
-def canonical_query(parameters: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Decoded parameters, encoded in the one way that is canonical, and sorted by name and value; without the signature."""
-    pairs = sorted((quote_from_bytes(name, safe=""), quote_from_bytes(value, safe=""))
-                   for name, value in parameters if name != SIGNATURE_PARAMETER)
-    return "&".join([f"{name}={value}" for name, value in pairs]).encode("ascii")
+def encode_text(raw: bytes) -> bytes:
+    """A name or value of a query, decoded as the server does (``+`` is a space) and encoded in the one way that is canonical."""
+    return _IN_QUERY.sub(lambda match: _CANONICAL[match[0].upper()], raw)
 
 
-def canonical_request(*, method: str, path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]],
-                      payload_hash: bytes) -> bytes:
+def canonical_query(parameters: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The parameters of a request without the signature."""
+    return b"&".join([name + b"=" + value for name, value in parameters if name != SIGNATURE_PARAMETER])
+
+
+def canonical_request(*, method: str, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]], payload_hash: bytes) -> bytes:
     """The canonical request.
 
     Args:
@@ -84,6 +93,6 @@ def canonical_request(*, method: str, path: bytes, query: bytes, headers: Iterab
         headers: The signed headers: lower-case names and canonical values, in the order of the list of signed headers.
         payload_hash: The body's SHA-256 in hexadecimal, or the word that stands for it.
     """
-    pairs = list(headers)
-    return b"\n".join((method.encode("utf-8", "replace"), path, query, *(name + b":" + value for name, value in pairs), b"",
-                       b";".join([name for name, _ in pairs]), payload_hash))
+    lines = [name + b":" + value for name, value in headers]
+    names = b";".join([name for name, _ in headers])
+    return b"\n".join([method.encode("utf-8", "replace"), path, query, *lines, b"", names, payload_hash])

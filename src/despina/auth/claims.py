@@ -4,8 +4,9 @@ Source: IAM user guide, "Authentication methods" and "Create a signed AWS API re
 """
 
 import re
-from calendar import timegm
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import datetime
+from urllib.parse import unquote_to_bytes
 
 from despina.auth.canonical import Request
 from despina.core.errors import AccessDenied
@@ -18,7 +19,7 @@ MAX_EXPIRES = 604800
 MAX_SHOWN = 100
 """Characters of the client's own that a refusal quotes."""
 
-_BASIC = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+_BASIC = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) (?:GMT|-0000)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+(?:;[!#$%&'*+.^_`|~0-9a-z-]+)*")
@@ -30,6 +31,7 @@ _IN_HEADER = (b"Credential", b"SignedHeaders", b"Signature")
 _IN_QUERY = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Date", b"X-Amz-Expires", b"X-Amz-SignedHeaders", b"X-Amz-Signature")
 _OPTIONAL_IN_QUERY = (b"X-Amz-Security-Token", b"X-Amz-Content-Sha256")
 _ANY_IN_QUERY = frozenset(_IN_QUERY + _OPTIONAL_IN_QUERY)
+_SIGN_OF_PRESIGNED = (b"X-Amz-Algorithm", b"X-Amz-Signature")
 
 
 class Claim(Frozen, frozen=True, kw_only=True):
@@ -80,8 +82,8 @@ def parse(request: Request) -> Claim:
         AccessDenied: the request is not signed, or what it says is malformed or incomplete.
     """
     authorization = request.values.get(b"authorization")
-    named = [pair for pair in request.parameters if pair[0] in _ANY_IN_QUERY]
-    presigned = any(name in {b"X-Amz-Algorithm", b"X-Amz-Signature"} for name, _ in named)
+    named = [(name, unquote_to_bytes(value)) for name, value in request.parameters if name in _ANY_IN_QUERY]
+    presigned = any(name in _SIGN_OF_PRESIGNED for name, _ in named)
     if authorization is not None and presigned:
         raise refuse("The request has both an Authorization header and a signature in its query: one of them must be left out.")
     if presigned:
@@ -99,8 +101,8 @@ def _from_header(request: Request, authorization: bytes) -> Claim:
         received = f", not {shown(scheme)}" if blank else ""
         raise refuse("The request did not include the required authorization header, or it was malformed.",
                      f"It must begin with '{ALGORITHM}'{received}.")
-    elements = [(name.strip(), value.strip()) for name, _, value in (part.partition(b"=") for part in rest.split(b","))]
-    values = dict(elements)
+    elements = [element.strip().partition(b"=") for element in rest.split(b",")]
+    values = {name: value for name, _, value in elements}
     missing = [name for name in _IN_HEADER if not values.get(name)]
     if missing:
         raise refuse(" ".join(f"Authorization header requires '{name.decode('ascii')}' parameter." for name in missing))
@@ -112,8 +114,8 @@ def _from_header(request: Request, authorization: bytes) -> Claim:
     if date is None:
         raise refuse("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
                      f"It must be signed; the signed headers are {shown(values[b'SignedHeaders'])}.")
-    time = _time(request.values[date], http_date=date == b"date")
-    return _claim(values[b"Credential"], signed_headers, values[b"Signature"], time,
+    timestamp = _timestamp(request.values[date], http_date=date == b"date")
+    return _claim(values[b"Credential"], signed_headers, values[b"Signature"], timestamp,
                   token=request.values.get(b"x-amz-security-token", b""))
 
 
@@ -133,10 +135,10 @@ def _from_query(request: Request, named: list[tuple[bytes, bytes]]) -> Claim:
         raise refuse(f"X-Amz-Expires must be a number of seconds between 1 and {MAX_EXPIRES} (seven days), not {shown(raw)}.")
     token = values.get(b"X-Amz-Security-Token") or request.values.get(b"x-amz-security-token", b"")
     return _claim(values[b"X-Amz-Credential"], _signed_headers(request, values[b"X-Amz-SignedHeaders"]), values[b"X-Amz-Signature"],
-                  _time(values[b"X-Amz-Date"]), token=token, expires=expires, payload_hash=values.get(b"X-Amz-Content-Sha256"))
+                  _timestamp(values[b"X-Amz-Date"]), token=token, expires=expires, payload_hash=values.get(b"X-Amz-Content-Sha256"))
 
 
-def _claim(credential: bytes, signed_headers: tuple[bytes, ...], signature: bytes, time: datetime, *, token: bytes,
+def _claim(credential: bytes, signed_headers: tuple[bytes, ...], signature: bytes, timestamp: str, *, token: bytes,
            expires: int | None = None, payload_hash: bytes | None = None) -> Claim:
     parts = credential.decode("utf-8", "replace").rsplit("/", 4)
     if len(parts) < 5 or not all(parts) or not credential.isascii():
@@ -147,8 +149,8 @@ def _claim(credential: bytes, signed_headers: tuple[bytes, ...], signature: byte
     key_id, day, region, service, terminator = parts
     return Claim(
         key_id=key_id, day=day, region=region, service=service, terminator=terminator, signed_headers=signed_headers,
-        signature=signature.decode("ascii"), timestamp=_basic(time), signed_at=timegm(time.utctimetuple()), token=token,
-        expires=expires, payload_hash=payload_hash)
+        signature=signature.decode("ascii"), timestamp=timestamp, signed_at=int(datetime.fromisoformat(timestamp).timestamp()),
+        token=token, expires=expires, payload_hash=payload_hash)
 
 
 def _signed_headers(request: Request, raw: bytes) -> tuple[bytes, ...]:
@@ -163,22 +165,15 @@ def _signed_headers(request: Request, raw: bytes) -> tuple[bytes, ...]:
     return names
 
 
-def _time(raw: bytes, *, http_date: bool = False) -> datetime:
-    """The time of a date in ISO 8601's basic format, or of a ``Date`` header, which may be in HTTP's."""
+def _timestamp(raw: bytes, *, http_date: bool = False) -> str:
+    """A date in ISO 8601's basic format, or a ``Date`` header, which may be in HTTP's: in the first of these forms."""
     text = raw.decode("latin-1")
-    try:
-        if match := _BASIC.fullmatch(text):
-            year, month, day, hour, minute, second = map(int, match.groups())
-            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-        if http_date and (match := _HTTP_DATE.fullmatch(text)):
-            month = _MONTHS.index(match[2]) + 1
-            day, year, hour, minute, second = map(int, match.group(1, 3, 4, 5, 6))
-            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        pass  # 31 February, or a month nobody knows
+    if http_date and (match := _HTTP_DATE.fullmatch(text)) and match[2] in _MONTHS:
+        day, month, year, hour, minute, second = match.groups()
+        text = f"{year}{_MONTHS.index(month) + 1:02}{day}T{hour}{minute}{second}Z"
+    if _BASIC.fullmatch(text):
+        with suppress(ValueError):  # 31 February
+            datetime.fromisoformat(text)
+            return text
     form = " or in HTTP's, as in 'Sun, 30 Aug 2015 12:36:00 GMT'" if http_date else ""
-    raise refuse(f"Date must be in ISO-8601 'basic format'. Got {shown(text)}.", f"It must be as in '20150830T123600Z'{form}.")
-
-
-def _basic(time: datetime) -> str:
-    return f"{time.year:04}{time.month:02}{time.day:02}T{time.hour:02}{time.minute:02}{time.second:02}Z"
+    raise refuse(f"Date must be in ISO-8601 'basic format'. Got {shown(raw)}.", f"It must be as in '20150830T123600Z'{form}.")

@@ -301,8 +301,8 @@ REFUSALS = {
     "signature": (
         changed(SIGNED, method="PUT"),
         ("Check your AWS Secret Access Key and signing method. Consult the service documentation for details. It was calculated "
-         "for the method 'PUT', the path '/ml/modeltraining', the host 'localhost:8182' and the signed headers 'host;x-amz-date'; the "
-         "access key 'AKIDEXAMPLE' is known.")),
+         "for the method 'PUT', the path '/ml/modeltraining', the host 'localhost:8182' and the signed headers 'host;x-amz-date'; "
+         "the access key 'AKIDEXAMPLE' is known.")),
 }
 
 
