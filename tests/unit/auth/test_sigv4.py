@@ -276,7 +276,7 @@ REFUSALS = {
     "no signature": (rewritten(SIGNED, lambda text: text.partition(b", Signature")[0]), "requires 'Signature' parameter."),
     "two signatures": (rewritten(SIGNED, lambda text: text + b", Signature=0"), "once each and nothing else, not 4 parts"),
     "four parts": (replaced(b"/aws4_request", b""), "5 slash-delimited elements, e.g. keyid/date/region/service/term, got 'AKID"),
-    "not ASCII": (replaced(b"AKIDEXAMPLE", b"\xff"), "5 slash-delimited elements, e.g. keyid/date/region/service/term, got '\ufffd/"),
+    "not ASCII": (replaced(b"AKIDEXAMPLE", b"\xff"), "e.g. keyid/date/region/service/term, got '\ufffd/"),
     "no key": (replaced(b"AKIDEXAMPLE", b""), "exactly 5 slash-delimited elements"),
     "terminator": (replaced(b"aws4_", b"aws5_"), "with a valid terminator: 'aws4_request', not 'aws5_request'."),
     "service": (replaced(b"neptune-db", b"s3"), "scoped to correct service: 'neptune-db'. It is scoped to 's3'."),
