@@ -65,6 +65,7 @@ MEANINGS: dict[type[DespinaError], Meaning] = {
     errors.JobEnded: INVALID_PARAMETER,
     errors.BaseJobMissing: BAD_REQUEST,
     errors.BaseJobNotCompleted: BAD_REQUEST,
+    errors.AccessDenied: Meaning("AccessDeniedException", 403),
     errors.TooManyRequests: Meaning("TooManyRequestsException", 429),
     errors.ArtifactError: BAD_REQUEST,
     errors.LeaseLost: INTERNAL,

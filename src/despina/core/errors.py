@@ -22,6 +22,7 @@
     ├── JobEnded                     the job to be stopped has completed or failed
     ├── BaseJobMissing               a job that the new one builds on does not exist
     ├── BaseJobNotCompleted          … or has not completed
+    ├── AccessDenied                 no signature or a bad one, an unknown key, no permission
     ├── TooManyRequests              more than the settings allow; carries the seconds to wait
     ├── LeaseLost                    another reconciler holds the job, or its wish has changed
     ├── ArtifactError                a file or bucket could not be read or written
@@ -111,6 +112,10 @@ class BaseJobMissing(DespinaError):
 
 class BaseJobNotCompleted(DespinaError):
     """A job that the new one builds on has not completed."""
+
+
+class AccessDenied(DespinaError):
+    """The request is not signed, not signed well, or not permitted. The text never has a secret in it."""
 
 
 class TooManyRequests(DespinaError):
