@@ -98,8 +98,8 @@ def add_nodes(found: NDArray[np.int32], positions: NDArray[np.int32], known: int
     """The nodes among ``found`` that have no position yet, each once. ``positions`` gets theirs, from ``known`` on."""
     if _sampler is not None:
         room: NodeIndices = np.empty(len(found), dtype=np.int64)
-        count: int = _sampler.add(found, positions, known, room)
-        return room[:count]
+        added: NodeIndices = room[:_sampler.add(found, positions, known, room)]
+        return added
     new = found[positions[found] < 0]
     places = np.arange(len(new), dtype=np.int32)
     positions[new] = places  # of a node that is there several times the last place stays: each is kept once, without a sort
