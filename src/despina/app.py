@@ -1,6 +1,7 @@
 """The composition root: Settings in, running server out. The only file that knows every part, and that knows uvicorn."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -16,16 +17,18 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from despina.api.asgi import Api, ApiSettings, malformed_http_answer
 from despina.artifacts import open_artifacts
+from despina.auth.gate import Gate
+from despina.auth.secrets import load_box
 from despina.control.hints import Hints
 from despina.control.jobs import Jobs
 from despina.control.reconciler import Reconciler
 from despina.core.errors import DespinaError
 from despina.core.names import Cluster
-from despina.core.ports import JobStore
+from despina.core.ports import JobStore, KeyStore
 from despina.engine import open_engine
 from despina.engine.local import LocalEngine
 from despina.settings import Settings
-from despina.store import open_store
+from despina.store import open_key_store, open_store
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
@@ -57,6 +60,11 @@ class Parts:
         self.engine: LocalEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
             environment={"DESPINA_S3_FOLDER": str(self.folders["s3"])}, on_change=hints.wake_run)
+        self.keys: KeyStore | None = None
+        self.gate: Gate | None = None
+        if settings.iam_auth:
+            self.keys = open_key_store(settings.database_url or data / "despina.db")
+            self.gate = Gate(store=self.keys, open_box=lambda: load_box(data, os.environ), cluster=cluster(settings), clock=clock)
         self.jobs = Jobs(store=self.store, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock,
                          max_active_jobs=settings.max_active_jobs, hints=hints, custom_models=settings.custom_models)
         self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
@@ -73,6 +81,8 @@ class Parts:
         self._thread.join(timeout=10)
         self.engine.close()
         self.store.close()
+        if self.keys is not None:
+            self.keys.close()
 
 
 class _Protocol(HttpToolsProtocol):
@@ -96,10 +106,11 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def api(settings: Settings, jobs: Jobs) -> Api:
+def api(settings: Settings, jobs: Jobs, gate: Gate | None) -> Api:
     """The ASGI application over these jobs."""
     return Api(
         jobs,
+        gate=gate,
         settings=ApiSettings(
             max_in_flight=settings.max_in_flight, requests_per_second=settings.requests_per_second,
             max_body_bytes=settings.max_body_bytes, body_timeout_seconds=settings.body_timeout_seconds,
@@ -124,7 +135,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     url = f"http://{host}:{listener.getsockname()[1]}"
     parts.start()
     try:
-        run_http(api(settings, parts.jobs), listener, ready=lambda: ready(url))
+        run_http(api(settings, parts.jobs, parts.gate), listener, ready=lambda: ready(url))
     finally:
         parts.close()
 

@@ -36,6 +36,8 @@ class Settings(Frozen, frozen=True, kw_only=True):
     """The cluster's resource id."""
     ml_enabled: bool = True
     """Whether the ML operations are offered."""
+    iam_auth: bool = False
+    """Whether requests must be signed by a principal whose policies allow them."""
     custom_models: bool = False
     """Whether training jobs may run code that a client names (``customModelTrainingParameters``)."""
     neptune_ml_iam_role: str = ""
@@ -60,9 +62,9 @@ _SECTIONS = {
     "cluster": ("region", "account_id", "resource_id", "ml_enabled", "custom_models", "neptune_ml_iam_role"),
     "limits": ("max_active_jobs", "max_in_flight", "requests_per_second", "max_body_bytes", "body_timeout_seconds"),
 }
-_TOP = ("host", "port", "data_dir", "database_url", "engine", "stop_grace_seconds", "stalled_after_seconds")
+_TOP = ("host", "port", "iam_auth", "data_dir", "database_url", "engine", "stop_grace_seconds", "stalled_after_seconds")
 _LATER = {
-    "iam_auth": "signature checks", "tls_cert": "TLS", "tls_key": "TLS", "roles": "enforced roles", "principals": "principals",
+    "tls_cert": "TLS", "tls_key": "TLS", "roles": "enforced roles", "principals": "principals",
 }
 """Settings of the design whose part is not built yet: refused, so that nobody believes himself protected."""
 _AT_LEAST = {"port": 0, "max_active_jobs": 1, "max_in_flight": 1, "requests_per_second": 1, "max_body_bytes": 1,

@@ -55,7 +55,7 @@ def test_a_bad_variable_is_named() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "iam_auth = true", 'tls_cert = "cert.pem"', '[cluster]\nroles = ["arn:aws:iam::123456789012:role/X"]',
+    'tls_cert = "cert.pem"', '[cluster]\nroles = ["arn:aws:iam::123456789012:role/X"]',
     '[[principals]]\nname = "a"'])
 def test_protection_that_is_not_there_is_not_accepted(tmp_path: Path, text: str) -> None:
     with pytest.raises(NotOffered, match="not offered yet"):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from despina.api import errors
+from despina.api.authentication import context, signed_request
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath, malformed_http_answer
 from despina.api.invocations import invocation
 from despina.api.limits import ClientGone, Limits, read_body
@@ -21,6 +22,7 @@ from despina.api.service import JobService
 from despina.api.settings import ApiSettings
 from despina.api.status import status_operations
 from despina.api.wire import Reader
+from despina.auth.gate import Gate
 from despina.core.errors import NotOffered
 from despina.core.names import Cluster
 
@@ -74,14 +76,16 @@ class Api:
         jobs: The control plane.
         settings: Limits, and what is offered.
         cluster: Where ARNs say that things are.
+        gate: Lets requests in; None: everybody may do everything, and signatures are not looked at.
         clock: Seconds that never run backwards, for the limits.
     """
 
-    def __init__(self, jobs: JobService, *, settings: ApiSettings, cluster: Cluster,
+    def __init__(self, jobs: JobService, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs
         self._settings = settings
         self._cluster = cluster
+        self._gate = gate
         self._limits = Limits(settings, clock)
         self._routes = Routes((*OPERATIONS, *LOG_OPERATIONS, *status_operations(settings, datetime.now(UTC))))
         self._request_ids = request_ids()
@@ -126,14 +130,16 @@ class Api:
 
     async def _perform(self, route: Route, raw_id: bytes, scope: Scope, receive: Receive) -> bytes:
         operation = route.operation
+        body, invoked = b"", None
+        if operation.method == "POST":
+            body, invoked = await read_body(scope, receive, self._settings), invocation(scope)
+        if self._gate is not None and operation.action is not None:
+            self._gate.admit(signed_request(scope, body), operation.action, context(scope))
         if not self._settings.ml_enabled and operation.path.startswith("/ml/"):
             raise NotOffered("Neptune ML is switched off on this server: the setting cluster.ml_enabled is false.")
         if operation.use_case is None or operation.render is None:
             raise NotOffered(f"{operation.name} is not offered yet by this version of Despina "
                              "(data processing and model training are).")
-        body, invoked = b"", None
-        if operation.method == "POST":
-            body, invoked = await read_body(scope, receive, self._settings), invocation(scope)
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
         result: Any
         if operation.in_thread(request):

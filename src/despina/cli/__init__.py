@@ -1,4 +1,4 @@
-"""The command line: ``despina serve | reconcile | demo | plan | jobs …``. The job verbs speak the HTTP API, nothing else."""
+"""The command line: ``despina serve | reconcile | demo | plan | jobs … | keys …``. The job verbs speak the HTTP API alone."""
 
 import argparse
 import os
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from despina.cli import jobs
+    from despina.cli import jobs, keys
 
     parser = argparse.ArgumentParser(prog="despina", description="An open, self-hosted Neptune ML.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve the API and run the jobs", description="Serve the API and run the jobs.")
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", help="port to listen on (8182); 0 for any free one")
-    serve.add_argument("--iam-auth", action="store_true", help="demand signatures (not offered yet)")
+    serve.add_argument("--iam-auth", action="store_true", help="demand signatures of principals that may (see despina keys)")
     serve.add_argument("--tls-cert", metavar="FILE", help="TLS certificate (not offered yet)")
     serve.add_argument("--tls-key", metavar="FILE", help="TLS key (not offered yet)")
     serve.set_defaults(perform=_serve)
@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print everything as JSON")
     plan.set_defaults(perform=_plan)
 
+    keys.add_commands(commands.add_parser("keys", help="principals, their policies and access keys",
+                                          description="Principals, their policies and access keys, in a data directory."))
     jobs.add_commands(commands.add_parser("jobs", help="start, list, show and cancel jobs over the API",
                                           description="Start, list, show, follow and cancel jobs over the HTTP API."))
     return parser

@@ -98,12 +98,12 @@ def add_nodes(found: NDArray[np.int32], positions: NDArray[np.int32], known: int
     """The nodes among ``found`` that have no position yet, each once. ``positions`` gets theirs, from ``known`` on."""
     if _sampler is not None:
         room: NodeIndices = np.empty(len(found), dtype=np.int64)
-        added: NodeIndices = room[:_sampler.add(found, positions, known, room)]
-        return added
+        added: int = _sampler.add(found, positions, known, room)
+        return room[:added].copy()
     new = found[positions[found] < 0]
     places = np.arange(len(new), dtype=np.int32)
     positions[new] = places  # of a node that is there several times the last place stays: each is kept once, without a sort
-    fresh = new[positions[new] == places].astype(np.int64)
+    fresh: NodeIndices = new[positions[new] == places].astype(np.int64)
     positions[fresh] = np.arange(known, known + len(fresh), dtype=np.int32)
     return fresh
 

@@ -1,0 +1,27 @@
+"""A request as the gate wants it: what is signed, and what policies may ask of it."""
+
+from datetime import UTC, datetime
+
+from despina.api.scope import Scope, client_host, header, raw_path
+from despina.auth.canonical import Request
+
+
+def signed_request(scope: Scope, body: bytes) -> Request:
+    """The request as it stands on the wire."""
+    return Request(method=scope["method"], raw_path=raw_path(scope), raw_query=scope["query_string"],
+                   headers=tuple((bytes(name), bytes(value)) for name, value in scope["headers"]), body=body)
+
+
+def context(scope: Scope) -> dict[str, str]:
+    """The values of the condition keys that the edge knows (IAM user guide, "AWS global condition context keys").
+
+    ``aws:SourceIp`` is missing on a Unix socket, ``aws:UserAgent`` where the client does not tell.
+    """
+    found = {"aws:SecureTransport": "true" if scope.get("scheme") == "https" else "false",
+             "aws:CurrentTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    host, agent = client_host(scope), header(scope, b"user-agent")
+    if host:
+        found["aws:SourceIp"] = host
+    if agent is not None:
+        found["aws:UserAgent"] = agent.decode("latin-1")
+    return found

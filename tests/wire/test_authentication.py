@@ -1,0 +1,193 @@
+"""A server that demands signatures: who is let in, who is not, and what each may do."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from tests.serving import PATIENCE_SECONDS, Server
+
+from despina.api.operations import LOG_OPERATIONS, OPERATIONS, Operation
+
+RESOURCE = "arn:aws:neptune-db:us-east-1:123456789012:cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ/*"
+Keys = dict[str, str]
+
+
+def despina_keys(server: Server, *arguments: str) -> Any:
+    """What ``despina keys`` says, as JSON if it is any."""
+    command = [sys.executable, "-m", "despina", "keys", *arguments, "--data-dir", str(server.data_dir), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
+
+
+def grant(server: Server, name: str, *actions: str, effect: str = "Allow", resource: str = RESOURCE) -> None:
+    """Give a principal a policy that is about these actions."""
+    path = server.data_dir / f"{name}.json"
+    path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": effect, "Action": [f"neptune-db:{action}" for action in actions], "Resource": resource}]}), encoding="utf-8")
+    despina_keys(server, "grant", name, "--policy", str(path))
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("guarded") / "data", "--iam-auth").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def alice(guarded: Server) -> Keys:
+    """The keys of a principal who may do everything."""
+    grant(guarded, "alice", "*")
+    keys: Keys = despina_keys(guarded, "create", "alice")
+    return keys
+
+
+def client(server: Server, keys: Keys, **changes: Any) -> Any:
+    return boto3.client("neptunedata", endpoint_url=server.url, region_name=changes.pop("region", "us-east-1"),
+                        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"], aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+                        aws_session_token=keys.get("AWS_SESSION_TOKEN"), config=Config(retries={"total_max_attempts": 1}),
+                        **changes)
+
+
+def refused(server: Server, keys: Keys, **changes: Any) -> str:
+    """The message that a list call is refused with."""
+    with pytest.raises(ClientError) as raised:
+        client(server, keys, **changes).list_ml_model_training_jobs()
+    assert raised.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    message: str = raised.value.response["Error"]["Message"]
+    assert keys["AWS_SECRET_ACCESS_KEY"] not in message
+    return message
+
+
+def test_boto3_works_as_without_signatures(guarded: Server, alice: Keys, export: Path) -> None:
+    signed = client(guarded, alice)
+    signed.start_ml_data_processing_job(id="dp", inputDataS3Location=export.as_uri(), processedDataS3Location="s3://test/processed")
+    assert "dp" in signed.list_ml_data_processing_jobs(maxItems=5)["ids"]
+    assert signed.get_ml_data_processing_job(id="dp")["id"] == "dp"
+    with pytest.raises(signed.exceptions.MLResourceNotFoundException):
+        signed.get_ml_model_training_job(id="nobody")
+
+
+def test_who_is_not_known_or_does_not_sign_is_refused(guarded: Server, alice: Keys) -> None:
+    assert "does not match the signature you provided" in refused(guarded, alice | {"AWS_SECRET_ACCESS_KEY": "x" * 40})
+    assert "The security token included in the request is invalid" in refused(guarded, alice | {"AWS_ACCESS_KEY_ID": "AKIANOBODY"})
+    assert "not 'eu-west-1'" in refused(guarded, alice, region="eu-west-1")
+    assert "invalid" in refused(guarded, alice | {"AWS_SESSION_TOKEN": "token"})
+    status, headers, answer = guarded.request("GET", "/ml/modeltraining")
+    assert (status, answer["code"], headers["x-amzn-errortype"]) == (403, "AccessDeniedException", "AccessDeniedException")
+    assert "Missing Authentication Token" in answer["message"]
+
+
+def test_health_is_told_to_everybody(guarded: Server) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert guarded.request("GET", path)[0] == 200
+    assert guarded.request("GET", "/status")[0] == 403, "as in Neptune, which has an action for it"
+
+
+def test_keys_are_disabled_enabled_rotated_and_deleted_without_a_restart(guarded: Server) -> None:
+    grant(guarded, "carol", "ListMLModelTrainingJobs")
+    keys = despina_keys(guarded, "create", "carol")
+    client(guarded, keys).list_ml_model_training_jobs()
+    despina_keys(guarded, "disable", keys["AWS_ACCESS_KEY_ID"])
+    assert "is disabled" in refused(guarded, keys)
+    despina_keys(guarded, "enable", keys["AWS_ACCESS_KEY_ID"])
+    client(guarded, keys).list_ml_model_training_jobs()
+    second = despina_keys(guarded, "rotate", keys["AWS_ACCESS_KEY_ID"])
+    client(guarded, second).list_ml_model_training_jobs()
+    assert "is disabled" in refused(guarded, keys)
+    listed = despina_keys(guarded, "list")
+    assert {key["id"]: key["disabled"] for key in listed["keys"] if key["principal"] == "carol"} == {
+        keys["AWS_ACCESS_KEY_ID"]: True, second["AWS_ACCESS_KEY_ID"]: False}
+    assert second["AWS_SECRET_ACCESS_KEY"] not in json.dumps(listed)
+    grant(guarded, "carol", "ListMLDataProcessingJobs")
+    assert "is not authorized to perform: neptune-db:ListMLModelTrainingJobs" in refused(guarded, second)
+    despina_keys(guarded, "delete", second["AWS_ACCESS_KEY_ID"])
+    assert "is invalid" in refused(guarded, second)
+
+
+def test_temporary_credentials_hold_with_their_token_until_they_expire(guarded: Server) -> None:
+    grant(guarded, "dave", "List*")
+    keys = despina_keys(guarded, "create", "dave", "--seconds", "3600")
+    client(guarded, keys).list_ml_model_training_jobs()
+    assert "invalid" in refused(guarded, {name: value for name, value in keys.items() if name != "AWS_SESSION_TOKEN"})
+    assert "invalid" in refused(guarded, keys | {"AWS_SESSION_TOKEN": "another"})
+    assert "is expired" in refused(guarded, despina_keys(guarded, "create", "dave", "--seconds", "-1"))
+
+
+def test_secrets_are_not_readable_in_the_data_directory(guarded: Server, alice: Keys) -> None:
+    secret = alice["AWS_SECRET_ACCESS_KEY"].encode()
+    for path in guarded.data_dir.rglob("*"):
+        assert not (path.is_file() and secret in path.read_bytes()), path
+    assert (guarded.data_dir / "secrets.key").stat().st_mode & 0o077 == 0
+
+
+def signed(server: Server, keys: Keys, operation: Operation, *, in_query: bool = False) -> tuple[int, Any]:
+    """A signed request for an operation, with an empty body: who may do it is told what is wrong with it."""
+    url = server.url + operation.path.replace("{id}", "nobody")
+    body = b"{}" if operation.method == "POST" else b""
+    request = AWSRequest(method=operation.method, url=url, data=body)
+    credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+    (SigV4QueryAuth if in_query else SigV4Auth)(credentials, "neptune-db", "us-east-1").add_auth(request)
+    prepared = request.prepare()
+    target = prepared.url.removeprefix(server.url)
+    status, _, answer = server.request(operation.method, target, body or None, {
+        name: value for name, value in prepared.headers.items() if name != "Content-Length"})
+    return status, answer
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, *LOG_OPERATIONS], ids=lambda operation: operation.name)
+def test_an_operation_is_allowed_by_exactly_its_action(guarded: Server, operation: Operation) -> None:
+    assert operation.action is not None
+    others = sorted({other.action for other in OPERATIONS if other.action} - {operation.action})
+    for name, actions, allowed in (("only", [operation.action], True), ("all-others", others, False)):
+        principal = f"{name}-{operation.name}"[:60]
+        grant(guarded, principal, *actions)
+        status, answer = signed(guarded, despina_keys(guarded, "create", principal), operation)
+        assert (status != 403) is allowed, answer
+        assert status < 500
+
+
+def test_a_presigned_url_is_as_good_as_a_header(guarded: Server, alice: Keys) -> None:
+    listing = next(operation for operation in OPERATIONS if operation.name == "ListMLEndpoints")
+    status, answer = signed(guarded, alice, listing, in_query=True)
+    assert (status, answer["code"]) == (400, "UnsupportedOperationException"), "let in, and not offered yet"
+
+
+def test_another_resource_and_a_denial_do_not_let_in(guarded: Server) -> None:
+    grant(guarded, "erin", "*", resource=RESOURCE.replace("cluster-A", "cluster-B"))
+    assert "no identity-based policy allows" in refused(guarded, despina_keys(guarded, "create", "erin"))
+    grant(guarded, "frank", "*", effect="Deny")
+    assert "explicit deny" in refused(guarded, despina_keys(guarded, "create", "frank"))
+
+
+def test_the_aws_command_line_signs_by_its_environment(guarded: Server, alice: Keys) -> None:
+    aws = Path(sys.executable).with_name("aws")
+    command = [str(aws), "neptunedata", "list-ml-model-training-jobs", "--endpoint-url", guarded.url, "--region", "us-east-1"]
+    for keys, code in ((alice, 0), (alice | {"AWS_SECRET_ACCESS_KEY": "wrong"}, 255)):
+        done = subprocess.run(command, env={**os.environ, **keys}, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
+                              check=False)
+        assert (done.returncode == 0) is (code == 0), done.stderr
+        assert code == 0 or "AccessDeniedException" in done.stderr
+
+
+def test_a_policy_that_is_not_understood_is_not_stored(guarded: Server, tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text('{"Version": "2012-10-17", "Statement": [{"Effect": "Alow"}]}', encoding="utf-8")
+    done = subprocess.run([sys.executable, "-m", "despina", "keys", "grant", "grace", "--policy", str(tmp_path / "policy.json"),
+                           "--data-dir", str(guarded.data_dir)],
+                          capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert done.returncode == 1
+    assert "Statement[0]" in done.stderr
+    assert "grace" not in json.dumps(despina_keys(guarded, "list"))
