@@ -25,7 +25,7 @@ def notes(request: StartDataProcessing | StartModelTraining) -> tuple[str, ...]:
     said = []
     for field, member in members(type(request)).items():
         value = getattr(request, field)
-        if field in _SAID and value:
+        if field in _SAID and value and value != "custom":  # that one does have an effect
             shown = ", ".join(value) if isinstance(value, tuple) else value
             said.append(f"{member.wire} ({shown}) is recorded and has no effect: {_SAID[field]}.")
     return tuple(said)

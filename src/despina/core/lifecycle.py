@@ -82,7 +82,8 @@ def _is_too_late(job: Job, run: Run, now: int) -> bool:
 
 
 def _is_watched(run: Run) -> bool:
-    return run.kind is RunKind.TRIAL and run.state is RunState.RUNNING and run.failure_reason is None
+    return (run.kind is RunKind.TRIAL and run.state is RunState.RUNNING and run.started_at is not None
+            and run.failure_reason is None)
 
 
 def _quiet_since(run: Run) -> int:
