@@ -1,5 +1,6 @@
 """The neighbour sampler: real neighbours, at most the fanout, all of them when there are no more, each with the same chance."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,9 @@ def sampling_with(*, compiled: bool) -> Iterator[None]:
     """The loops in C or in NumPy."""
     with pytest.MonkeyPatch.context() as patch:
         if compiled:
-            assert sampling._sampler is not None, "the extension was not built: is there a C compiler?"
+            if sampling._sampler is None and not any(map(shutil.which, ("cc", "gcc", "clang"))):
+                pytest.skip("the extension is not built: there is no C compiler here")
+            assert sampling._sampler is not None, "there is a C compiler, and the extension is not built: scripts/setup"
         else:
             patch.setattr(sampling, "_sampler", None)
         yield
