@@ -116,16 +116,6 @@ def test_a_job_that_waits_for_a_slot_is_in_progress_and_its_programs_never_start
     slow.wait_until_ended("modeltraining", "first")
 
 
-def test_a_job_over_its_time_is_ended_and_fails_with_the_parameters_name(slow: Server) -> None:
-    slow.boto3().start_ml_model_training_job(
-        id="timed", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", trainingTimeOutInSeconds=3)
-    job = slow.wait_until_ended("modeltraining", "timed")
-    assert job["status"] == job["processingJob"]["status"] == job["hpoJob"]["status"] == "Failed"
-    assert job["processingJob"]["failureReason"] == "The job ran longer than trainingTimeOutInSeconds (3 s) allows."
-    assert job["processingJob"]["cloudwatchLogUrl"] == f"{slow.url}/ml/modeltraining/timed/logs"
-    assert slow.processes() == []
-
-
 def test_completed_and_failed_jobs_are_refused(server: Server, export: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing-useful").write_text("")
     server.boto3().start_ml_data_processing_job(

@@ -30,8 +30,8 @@ class Epoch(Frozen, frozen=True, kw_only=True):
 class Progress(Frozen, frozen=True, kw_only=True):
     """How far a training has come at the end of an epoch."""
 
-    best_value: float
-    """Of the metric on the validation part."""
+    best_value: float | None
+    """Of the metric on the validation part; None: the model was not measured yet."""
     best_epoch: int
     window: tuple[float, ...]
     """The last values that early stopping compares with; higher is better."""
@@ -46,7 +46,7 @@ class TrainingState:
     progress: Progress
     model: dict[str, Tensor]
     best: dict[str, Tensor]
-    """The model when it was best."""
+    """The model when it was best; empty while it was not measured."""
     optimisers: list[dict[str, Tensor]]
 
     def save(self, folder: Path) -> None:

@@ -52,8 +52,7 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
         on_epoch: Is told of each epoch.
         on_step: Is asked after each step whether training is to end there.
         thresholds: The training ends after an epoch among these if its best value is worse than the one beside it.
-        keep: Is given the state at the end of epochs, from the first evaluation on, unless keeping takes more than a twentieth of
-            the time.
+        keep: Is given the state at the end of epochs, unless keeping takes more than a twentieth of the time.
         kept: A state to go on from. What comes of it is what would have come without a break.
 
     Raises:
@@ -86,8 +85,7 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
         if end is not None:
             log.info("ended after epoch %d: %s", epoch, end)
             break
-        if judge.best is not None:
-            keeper.offer(judge.progress(curve), objective, judge.state)
+        keeper.offer(judge.progress(curve), objective, judge.state)
     judge.restore()
     return Trained(epoch=judge.epoch, value=judge.best or 0.0, curve=tuple(curve), ended=end or End.EPOCHS)
 
@@ -125,8 +123,7 @@ class _Judge:
         self.epoch = 0
 
     def progress(self, curve: list[Epoch]) -> Progress:
-        """What another one has to know to go on. The model was measured before."""
-        assert self.best is not None  # noqa: S101
+        """What another one has to know to go on."""
         return Progress(best_value=self.best, best_epoch=self.epoch, window=self._stopping.values, curve=tuple(curve))
 
     def resume(self, kept: TrainingState) -> None:

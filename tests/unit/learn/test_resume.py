@@ -33,14 +33,14 @@ class Killed(Exception):
     pass
 
 
-def run(case: str, folder: Path, *, killed_after: int | None = None,
-        go_on: bool = False) -> tuple[Trained, dict[str, torch.Tensor]]:
+def run(case: str, folder: Path, *, killed_after: int | None = None, go_on: bool = False,
+        once: bool = False) -> tuple[Trained, dict[str, torch.Tensor]]:
     """Train, and keep each state; perhaps until an epoch, perhaps from the state that was kept."""
     make, parameters, metric = CASES[case]
     graph = make()
     model = "transe" if case == "embedding" else "rgcn"
     given = read_parameters(COMMON | parameters, parameters_of(model, graph.target.task))
-    evaluation = Evaluation(metric=metric)
+    evaluation = Evaluation(metric=metric, frequency="evaluate_every_pct") if once else Evaluation(metric=metric)
     objective = objective_of(graph, model, given, evaluation, seed=3)
 
     def on_epoch(epoch: int, _value: float | None, _best: float | None) -> None:
@@ -65,6 +65,18 @@ def test_what_comes_of_it_is_what_would_have_come(monkeypatch: pytest.MonkeyPatc
     assert [(point.epoch, point.loss, point.value) for point in again.curve] == [
         (point.epoch, point.loss, point.value) for point in whole.curve]
     assert (again.epoch, again.value, again.ended) == (whole.epoch, whole.value, whole.ended)
+    for name, tensor in model.items():
+        torch.testing.assert_close(same[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_a_training_goes_on_that_was_not_measured_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(trainer, "SHARE", float("inf"))
+    whole, model = run("whole graph", tmp_path, once=True)
+    (tmp_path / FILE).unlink()
+    with pytest.raises(Killed):
+        run("whole graph", tmp_path, killed_after=2, once=True)
+    again, same = run("whole graph", tmp_path, go_on=True, once=True)
+    assert again.value == whole.value
     for name, tensor in model.items():
         torch.testing.assert_close(same[name], tensor, rtol=0, atol=0, msg=name)
 

