@@ -15,6 +15,9 @@ check:
 	.venv/bin/mypy
 	PYTHONPATH=src .venv/bin/lint-imports --no-cache
 
+# DATA=EXPORTS adds those that measure on the exports of shared/data/make_exports.py.
 bench:
 	@scripts/setup
-	@for script in bench/*.py; do .venv/bin/python "$$script" || exit 1; done
+	@for name in list start process estimate train policy rgcn kge sampling; do .venv/bin/python bench/$$name.py || exit 1; done
+	@if [ -n "$(DATA)" ]; then \
+	  for name in exports jobs quality; do .venv/bin/python bench/$$name.py --data "$(DATA)" || exit 1; done; fi
