@@ -20,14 +20,17 @@ def write_events(folder: Path, curve: Sequence[Epoch], metric: str, *, seconds_a
         metric: What was measured on the validation part.
         seconds_ago: When the last epoch ended.
     """
-    # It takes a while, and is not needed before.
-    from tensorboardX import SummaryWriter
+    # It takes a while to import, and is not needed before. Its SummaryWriter writes in a thread of its own: should that die, of a
+    # full disk or for lack of memory, closing it would never end. So the events are written here, one by one.
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.summary import scalar
 
-    last = curve[-1].seconds if curve else 0.0
-    ended = time.time() - seconds_ago
-    with SummaryWriter(str(folder / FOLDER)) as writer:
-        for epoch in curve:
-            at = ended - (last - epoch.seconds)
-            writer.add_scalar("train/loss", epoch.loss, epoch.epoch, walltime=at)
-            if epoch.value is not None:
-                writer.add_scalar(f"valid/{metric}", epoch.value, epoch.epoch, walltime=at)
+    (folder / FOLDER).mkdir()
+    writer = EventsWriter(str(folder / FOLDER / "events"))
+    ended, last = time.time() - seconds_ago, curve[-1].seconds if curve else 0.0
+    for epoch in curve:
+        told = {"train/loss": epoch.loss, **({} if epoch.value is None else {f"valid/{metric}": epoch.value})}
+        for tag, value in told.items():
+            writer.write_event(Event(wall_time=ended - (last - epoch.seconds), step=epoch.epoch, summary=scalar(tag, value)))
+    writer.close()
