@@ -56,4 +56,4 @@ def test_the_batch_is_halved_until_a_training_fits(small_memory: Path, start_ser
     assert len(attempts) > 1
     assert [end["out_of_memory"] for end in ends] == [True] * (len(attempts) - 1) + [False]
     report = json.loads((server.path(job["processingJob"]["outputLocation"]) / "training-report.json").read_bytes())
-    assert report["hyperparameters"]["batch-size"] == [540, 270][len(attempts) - 2], "of 1,080 training edges"
+    assert report["hyperparameters"]["batch-size"] == 1080 >> (len(attempts) - 1), "of 1,080 training edges, halved once an attempt"

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from despina.core import plans
 from despina.core.hyperparameters import Strategy, TrialResult
 from despina.core.job import Job, JobKind, Observation, RunKind, RunState, Status, StepName
-from despina.core.lifecycle import MAX_ATTEMPTS, Command, Seen, Stop, Submit, advance
+from despina.core.lifecycle import MAX_ATTEMPTS, MAX_HALVINGS, Command, Seen, Stop, Submit, advance
 from despina.core.requests import StartDataProcessing, StartModelTraining
 
 STRATEGY = msgspec.to_builtins(Strategy(metric="acc", maximize=True, tunable=(), fixed={}, memory_mib=300))
@@ -115,7 +115,8 @@ class World:
         if plans.is_over(job, self.now):
             new = {run.id for run in job.runs} - {run.id for run in before.runs}
             assert not any(run.kind is RunKind.TRIAL and run.attempt == 1 and run.id in new for run in job.runs), "no more trials"
-        assert all(run.attempt <= MAX_ATTEMPTS for run in job.runs)
+        assert all(run.attempt <= MAX_ATTEMPTS + (plans.halvings(run) if run.kind is RunKind.TRIAL else 0) for run in job.runs)
+        assert all(plans.halvings(run) <= MAX_HALVINGS + 1 for run in job.runs)
         assert len(recorded) == len(job.runs), "run ids are unique"
         again, repeated = self.look()
         if not commands:

@@ -6,7 +6,8 @@ The rules, each with a property test (``tests/property/test_lifecycle.py``):
 - stop wins over progress and over failure: a job that is to be stopped ends as ``Stopped``, when its last run is dead;
 - a run is recorded before it is submitted, so a recorded run that the engine does not know is submitted (again);
 - a job never has more live trials than it may run at once, and never more trials than it asked for;
-- a run that is lost is tried again, ``MAX_ATTEMPTS`` times in all; a run that failed is not;
+- a run that is lost is tried again, ``MAX_ATTEMPTS`` times in all; a run that failed is not. A training killed for lack of memory goes on
+  with half the batch, which is no attempt at the same thing: it may be halved ``MAX_HALVINGS`` times besides;
 - a trial that gives no sign of life for too long is ended, and counts as lost;
 - a training job whose time is over begins no more trials, the live ones end with the best model they have met, and the best of all
   is kept, for which there is some time more (``plans.last_moment``);
@@ -23,6 +24,7 @@ from despina.core.frozen import Frozen
 from despina.core.job import Job, Observation, Run, RunKind, RunState, Status, Step, StepName
 
 MAX_ATTEMPTS = 3
+MAX_HALVINGS = 8
 STALLED_AFTER_MS = 3_600_000
 
 
@@ -172,7 +174,8 @@ def _judge_trials(job: Job, now: int) -> Job:
 
 def _try_again(job: Job, name: StepName, lost: Run) -> Job:
     step = plans.step(job, name)
-    if lost.attempt < MAX_ATTEMPTS:
+    halvings = plans.halvings(lost)
+    if lost.attempt - halvings < MAX_ATTEMPTS and halvings <= MAX_HALVINGS:
         next_run = plans.retry(job, lost)
     else:
         reason = f"The run ended {lost.attempt} times without a word. {lost.failure_reason or ''}".rstrip()

@@ -153,9 +153,15 @@ def retry(job: Job, lost: Run) -> Run:
         next_run = _trial(job, lost.number, lost.attempt + 1)
         assert isinstance(next_run.spec.work, TrainWork)  # noqa: S101
         again = replace(work, output=next_run.spec.work.output, attempts=(work.output, *work.attempts),
-                        halvings=work.halvings + lost.out_of_memory)
+                        halvings=halvings(lost))
         return replace(next_run, spec=replace(next_run.spec, work=again))
     return _run(job, lost.kind, work, memory_mib=lost.spec.memory_mib, attempt=lost.attempt + 1)
+
+
+def halvings(lost: Run) -> int:
+    """How often the batch is to be halved after this lost run: 0 for one that has no batch."""
+    work = lost.spec.work
+    return work.halvings + lost.out_of_memory if isinstance(work, TrainWork) else 0
 
 
 def strategy(job: Job) -> Strategy:

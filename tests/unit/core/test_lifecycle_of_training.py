@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from despina.core import plans
 from despina.core.hyperparameters import End, Strategy, TrialResult
 from despina.core.job import Job, Observation, Progress, Run, RunKind, RunState, Status, StepName, TrainWork, TransformWork
-from despina.core.lifecycle import MAX_ATTEMPTS, Command, Seen, Stop, Submit, advance, next_moment
+from despina.core.lifecycle import MAX_ATTEMPTS, MAX_HALVINGS, Command, Seen, Stop, Submit, advance, next_moment
 from despina.core.requests import StartModelTraining
 
 START = 1_700_000_000_000
@@ -154,6 +154,17 @@ def test_the_batch_is_halved_when_the_machine_had_no_memory_left(out_of_memory: 
     assert isinstance(again.spec.work, TrainWork)
     assert again.spec.work.halvings == halvings
     assert again.spec.work.until == OVER
+
+
+def test_halving_the_batch_uses_up_no_attempt_but_has_an_end() -> None:
+    killed = Observation(state=RunState.LOST, failure_reason="The program was killed for lack of memory.", out_of_memory=True,
+                         started_at=START, finished_at=START)
+    job = tuning(trials=1)
+    for attempt in range(1, MAX_HALVINGS + 2):
+        assert job.failure_reason is None
+        assert trials(job)[0].attempt == attempt
+        job, _ = see(job, START, trial1=killed)
+    assert "killed for lack of memory" in (job.failure_reason or "")
 
 
 def test_the_report_is_given_all_trials() -> None:
