@@ -6,8 +6,8 @@ The rules, each with a property test (``tests/property/test_lifecycle.py``):
 - stop wins over progress and over failure: a job that is to be stopped ends as ``Stopped``, when its last run is dead;
 - a run is recorded before it is submitted, so a recorded run that the engine does not know is submitted (again);
 - a job never has more live trials than it may run at once, and never more trials than it asked for;
-- a run that is lost is tried again, ``MAX_ATTEMPTS`` times in all; a run that failed is not. A training killed for lack of memory goes on
-  with half the batch, which is no attempt at the same thing: it may be halved ``MAX_HALVINGS`` times besides;
+- a run that is lost is tried again, ``MAX_ATTEMPTS`` times in all; a run that failed is not. A training killed for lack of memory
+  goes on with half the batch, which is no attempt at the same thing: it may be halved ``MAX_HALVINGS`` times besides;
 - a trial that gives no sign of life for too long is ended, and counts as lost;
 - a training job whose time is over begins no more trials, the live ones end with the best model they have met, and the best of all
   is kept, for which there is some time more (``plans.last_moment``);
