@@ -26,7 +26,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from despina import app
+from despina.app import http_server
 from despina.core import plans
 from despina.core.requests import StartModelTraining
 from despina.store import open_store
@@ -132,7 +132,7 @@ class Floor:
     """The bare application, served in a process of its own by the same software with the same settings."""
 
     def __init__(self, answer: bytes) -> None:
-        self._listener = app.listen("127.0.0.1", 0)
+        self._listener = http_server.listen("127.0.0.1", 0)
         self.address: tuple[str, int] = self._listener.getsockname()
         self._ready = multiprocessing.Event()
         self._process = multiprocessing.Process(target=self._serve, args=(answer,))
@@ -145,7 +145,7 @@ class Floor:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-        app.run_http(bare, self._listener, ready=self._ready.set)
+        http_server.run_http(bare, self._listener, ready=self._ready.set)
 
     def __enter__(self) -> Self:
         self._process.start()

@@ -5,6 +5,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -59,7 +60,7 @@ class Server:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             assert selector.select(timeout=PATIENCE_SECONDS), "the server said nothing"
         line = self._process.stdout.readline()
-        assert line.startswith("Despina serves at http://"), f"{line!r}; its log: {self.log()[-3000:]}"
+        assert line.startswith("Despina serves at http"), f"{line!r}; its log: {self.log()[-3000:]}"
         self.url = line.split()[-1]
         return self
 
@@ -108,6 +109,11 @@ class Server:
             return response.status, {name.lower(): value for name, value in response.getheaders()}, json.loads(response.read())
         finally:
             connection.close()
+
+    def connect(self) -> socket.socket:
+        """A connection to it."""
+        parts = urlsplit(self.url)
+        return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE_SECONDS)
 
     def path(self, location: str) -> Path:
         """Where the folder that stands in for S3 keeps a location."""

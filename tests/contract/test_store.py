@@ -85,6 +85,24 @@ def test_jobs_of_all_kinds_that_have_not_ended_are_limited(store: JobStore) -> N
     assert store.create(job("f"), invocation="x", max_active=2).id == "f"
 
 
+def test_jobs_of_one_principal_that_have_not_ended_are_limited(store: JobStore) -> None:
+    alice, bob = (f"arn:aws:iam::123456789012:user/{name}" for name in ("alice", "bob"))
+
+    def start(job_id: str, by: str | None) -> Job:
+        return store.create(replace(job(job_id), started_by=by), invocation=None, max_active=9, max_active_of_one=1)
+
+    add(store, "of nobody")
+    start("a", alice)
+    with pytest.raises(TooManyRequests, match=r"^1 jobs that .*user/alice started.*max_active_jobs_per_principal"):
+        start("b", alice)
+    assert start("b", bob).started_by == bob == got(store, "b").started_by
+    store.request_stop(PROCESSING, "a", clean=False, now=T)
+    with pytest.raises(TooManyRequests):
+        start("c", alice)
+    end(store, "a", Status.STOPPED)
+    start("c", alice)
+
+
 def test_a_prefix_belongs_to_one_job(store: JobStore) -> None:
     add(store, "a")
     with pytest.raises(PrefixTaken, match="'b' cannot be recorded: the location s3://bucket/dataprocessing/a belongs to another"):
@@ -107,6 +125,21 @@ def test_a_wish_is_recorded_and_makes_the_job_due(store: JobStore, clean: bool) 
     wished = store.request_stop(PROCESSING, "a", clean=clean, now=T + 7)
     assert wished == replace(job("a"), stop_requested=True, clean=clean) == got(store, "a")
     assert store.next_due() == T + 7
+
+
+def test_whose_wish_it_was_is_kept_and_not_written_over(store: JobStore) -> None:
+    add(store, "a")
+    held = claim(store)
+    assert store.request_stop(PROCESSING, "a", clean=False, now=T, by="bob") == got(store, "a")
+    assert got(store, "a").stopped_by == "bob"
+    held = claim(store)
+    assert held.job.stopped_by == "bob"
+    store.request_stop(PROCESSING, "a", clean=False, now=T, by="carol")
+    assert got(store, "a").stopped_by == "bob", "a wish that changes nothing is nobody's"
+    store.write(held.lease, replace(held.job, stopped_by=None, status=Status.STOPPED))
+    assert got(store, "a").stopped_by == "bob"
+    store.request_stop(PROCESSING, "a", clean=True, now=T, by="dave")
+    assert got(store, "a").stopped_by == "dave"
 
 
 @pytest.mark.parametrize("wishes", [[False], [True], [False, True]])

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from despina.core.errors import NotOffered
 from despina.settings import Settings, SettingsError, load
 
 
@@ -54,9 +53,56 @@ def test_a_bad_variable_is_named() -> None:
         load({}, {"DESPINA_REQUESTS_PER_SECOND": "0"})
 
 
-@pytest.mark.parametrize("text", [
-    'tls_cert = "cert.pem"', '[cluster]\nroles = ["arn:aws:iam::123456789012:role/X"]',
-    '[[principals]]\nname = "a"'])
-def test_protection_that_is_not_there_is_not_accepted(tmp_path: Path, text: str) -> None:
-    with pytest.raises(NotOffered, match="not offered yet"):
+ROLE = "arn:aws:iam::123456789012:role/NeptuneML"
+
+
+def test_roles_stand_in_the_file_or_with_commas_in_the_environment(tmp_path: Path) -> None:
+    flags = written(tmp_path, f'[cluster]\nneptune_ml_iam_role = "{ROLE}"\nroles = ["{ROLE}", "{ROLE}2"]')
+    assert load(flags, {}).roles == (ROLE, f"{ROLE}2")
+    assert load({}, {"DESPINA_ROLES": f"{ROLE},{ROLE}3"}).roles == (ROLE, f"{ROLE}3")
+    assert load(written(tmp_path, "[cluster]\nroles = []"), {}).roles == ()
+    assert load({}, {}).roles is None
+
+
+def test_principals_stand_in_the_file_and_their_secrets_in_no_message(tmp_path: Path) -> None:
+    flags = written(tmp_path, '[[principals]]\nname = "alice"\naccess_key_id = "AKIAEXAMPLE"\nsecret_access_key = "hush"\n'
+                              "policies = ['{}']\n[[principals]]\nname = \"role\"")
+    alice, role = load(flags, {}).principals
+    assert (alice.name, alice.access_key_id, alice.secret_access_key, alice.policies) == ("alice", "AKIAEXAMPLE", "hush", ("{}",))
+    assert (role.name, role.arn, role.access_key_id) == ("role", "", "")
+    assert "hush" not in repr(load(flags, {}))
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[cluster]\nroles = 'x'", "is not the ARN of an IAM role"),
+    ("[cluster]\nroles = [1]", "is not a list of ARNs"),
+    (f"[cluster]\nneptune_ml_iam_role = '{ROLE}'\nroles = []", f"'{ROLE}', which cluster.roles does not list"),
+    ("principals = 'alice'", "as [[principals]]"),
+    ("[[principals]]\narn = 'a'", "missing required field `name`"),
+    ("[[principals]]\nname = 'a'\nsecret = 'hush'", "unknown field `secret`"),
+    ("[[principals]]\nname = 'a'\nsecret_access_key = 'hush'", "('a') must have both access_key_id and secret_access_key"),
+    ("tls_cert = 'cert.pem'", "tls_cert and tls_key must be given together"),
+    ("tls_cert = 'c'\ntls_key = 'k'\ntls_self_signed = true", "one certificate is enough"),
+])
+def test_what_would_not_protect_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
         load(written(tmp_path, text), {})
+    assert said in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_principals_do_not_stand_in_the_environment() -> None:
+    with pytest.raises(SettingsError, match=r"DESPINA_PRINCIPALS: .* as \[\[principals\]\]"):
+        load({}, {"DESPINA_PRINCIPALS": "alice"})
+
+
+def test_a_file_with_secrets_that_others_can_read_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    flags = written(tmp_path, "[[principals]]\nname = 'a'")
+    path = Path(flags["config"])
+    path.chmod(0o644)
+    load(flags, {})
+    assert f"chmod 600 {path}" in caplog.text
+    caplog.clear()
+    path.chmod(0o600)
+    load(flags, {})
+    assert not caplog.text

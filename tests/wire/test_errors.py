@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.serving import Server
+from tests.serving import Server, wait_for
 
 StartServer = Callable[..., Server]
 Answer = tuple[int, dict[str, str], Any]
@@ -278,17 +278,31 @@ def test_custom_models_switched_off(trained: Server, export: Path) -> None:
 
 def test_more_requests_in_flight_than_allowed(start_server: StartServer) -> None:
     server = start_server(environment={"DESPINA_MAX_IN_FLIGHT": "1"})
-    parts = urlsplit(server.url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30) as slow:
-        slow.sendall(b"POST /ml/modeltraining HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
-        assert b"100 Continue" in slow.recv(1000), "the first request is being read"
-        answer = server.request("GET", "/ml/modeltraining")
+    with closing(sqlite3.connect(server.data_dir / "despina.db", isolation_level=None)) as writer, server.connect() as slow:
+        writer.execute("BEGIN IMMEDIATE")
+        slow.sendall(b"DELETE /ml/modeltraining/nobody HTTP/1.1\r\nHost: x\r\n\r\n")  # waits for the writer
+
+        def refusal() -> Answer | None:
+            answer = server.request("GET", "/ml/modeltraining")
+            return answer if answer[0] != 200 else None
+
+        answer = wait_for("a refusal", refusal)
         assert_error(answer, 429, "TooManyRequestsException", "max_in_flight")
         assert int(answer[1]["retry-after"]) >= 1
         assert server.request("GET", "/status")[0] == 200, "health is always answered"
+        writer.execute("ROLLBACK")
+        assert b"MLResourceNotFoundException" in slow.recv(65_536)
+    assert server.request("GET", "/ml/modeltraining")[0] == 200
+
+
+def test_who_sends_a_body_slowly_takes_nobodys_place(start_server: StartServer) -> None:
+    server = start_server(environment={"DESPINA_MAX_IN_FLIGHT": "1"})
+    with server.connect() as slow:
+        slow.sendall(b"POST /ml/modeltraining HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert b"100 Continue" in slow.recv(1000), "the first request is being read"
+        assert server.request("GET", "/ml/modeltraining")[0] == 200
         slow.sendall(b"{}")
         assert b"MissingParameterException" in slow.recv(65_536)
-    assert server.request("GET", "/ml/modeltraining")[0] == 200
 
 
 def test_more_requests_a_second_than_allowed(start_server: StartServer) -> None:

@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from despina.api import errors
 from despina.api.authentication import context, signed_request
-from despina.api.errors import Answer, MethodNotAllowed, UnknownPath, malformed_http_answer
+from despina.api.calls import Call
+from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
 from despina.api.invocations import invocation
 from despina.api.limits import ClientGone, Limits, read_body
 from despina.api.operations import LOG_OPERATIONS, OPERATIONS, Operation
@@ -22,11 +24,11 @@ from despina.api.service import JobService
 from despina.api.settings import ApiSettings
 from despina.api.status import status_operations
 from despina.api.wire import Reader
+from despina.auth.audit import AuditLog
 from despina.auth.gate import Gate
-from despina.core.errors import NotOffered
+from despina.core.errors import AccessDenied, NotOffered
+from despina.core.job import Job
 from despina.core.names import Cluster
-
-__all__ = ["Api", "ApiSettings", "malformed_http_answer"]
 
 THREADS = 8
 """Threads for use cases that may take long. With as many writers a store is busy; what is more waits its turn."""
@@ -77,15 +79,18 @@ class Api:
         settings: Limits, and what is offered.
         cluster: Where ARNs say that things are.
         gate: Lets requests in; None: everybody may do everything, and signatures are not looked at.
+        audit: Keeps who asked for what; None: nobody does.
         clock: Seconds that never run backwards, for the limits.
     """
 
     def __init__(self, jobs: JobService, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
+                 audit: AuditLog | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._jobs = jobs
         self._settings = settings
         self._cluster = cluster
         self._gate = gate
+        self._audit = audit
         self._limits = Limits(settings, clock)
         self._routes = Routes((*OPERATIONS, *LOG_OPERATIONS, *status_operations(settings, datetime.now(UTC))))
         self._request_ids = request_ids()
@@ -99,54 +104,78 @@ class Api:
             return
         if scope["type"] != "http":
             raise ValueError(f"Despina speaks HTTP, not {scope['type']}.")
-        request_id = next(self._request_ids)
+        call, failure = Call(request_id=next(self._request_ids)), None
         try:
-            body = await self._answer(scope, receive)
+            body = await self._answer(call, scope, receive)
             answer = Answer(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)),
-                                  (b"x-amzn-requestid", request_id.encode("ascii"))], body)
+                                  (b"x-amzn-requestid", call.request_id.encode("ascii"))], body)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client gets an answer and the log the rest
-            answer = errors.answer(error, request_id)
+            answer, failure = errors.answer(error, call.request_id), error
+        if self._audit is not None and (entry := call.entry(scope, answer, failure)):
+            self._audit.write(entry)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
-        """The body of a successful answer: limits first, then everything about the request."""
+    async def _answer(self, call: Call, scope: Scope, receive: Receive) -> bytes:
+        """The body of a successful answer: limits first, then who asks, then everything about the request."""
         methods, raw_id = self._routes.find(raw_path(scope))
         route = methods.get(scope["method"]) if methods else None
-        if route is not None and not route.operation.metered:
-            return await self._perform(route, raw_id, scope, receive)
-        self._limits.enter(client_host(scope))
+        operation = route.operation if route else None
+        if operation is None or (operation.metered and self._gate is None):
+            self._limits.take(client_host(scope))
+        if methods is None:
+            raise UnknownPath(f"There is no operation at the path '{raw_path(scope).decode('latin-1')}'.")
+        if route is None or operation is None:
+            raise MethodNotAllowed(f"The method {scope['method']} is not allowed at this path: it must be "
+                                   f"{' or '.join(methods)}.", allowed=tuple(methods))
+        call.operation, call.resource_id = operation, unquote(raw_id) or None
+        body = b""
+        if operation.method == "POST":
+            # Not yet in flight: who sends a body slowly takes nobody's place.
+            body, call.invocation = await read_body(scope, receive, self._settings), invocation(scope)
+        if not operation.metered:
+            self._admit(call, operation, scope, body)
+            return await self._perform(call, route, raw_id, scope, body)
+        self._limits.enter()
         try:
-            if methods is None:
-                raise UnknownPath(f"There is no operation at the path '{raw_path(scope).decode('latin-1')}'.")
-            if route is None:
-                raise MethodNotAllowed(f"The method {scope['method']} is not allowed at this path: it must be "
-                                       f"{' or '.join(methods)}.", allowed=tuple(methods))
-            return await self._perform(route, raw_id, scope, receive)
+            self._admit(call, operation, scope, body)
+            return await self._perform(call, route, raw_id, scope, body)
         finally:
             self._limits.leave()
 
-    async def _perform(self, route: Route, raw_id: bytes, scope: Scope, receive: Receive) -> bytes:
+    def _admit(self, call: Call, operation: Operation, scope: Scope, body: bytes) -> None:
+        """Find out who asks, and whether he may. Refused signatures count for the address that they come from."""
+        if self._gate is None or operation.action is None:
+            return
+        try:
+            call.credential = self._gate.authenticate(signed_request(scope, body))
+        except AccessDenied:
+            self._limits.take(client_host(scope))
+            raise
+        if operation.metered:
+            self._limits.take(call.credential.principal.arn)
+        self._gate.authorize(call.credential, operation.action, context(scope))
+
+    async def _perform(self, call: Call, route: Route, raw_id: bytes, scope: Scope, body: bytes) -> bytes:
         operation = route.operation
-        body, invoked = b"", None
-        if operation.method == "POST":
-            body, invoked = await read_body(scope, receive, self._settings), invocation(scope)
-        if self._gate is not None and operation.action is not None:
-            self._gate.admit(signed_request(scope, body), operation.action, context(scope))
         if not self._settings.ml_enabled and operation.path.startswith("/ml/"):
             raise NotOffered("Neptune ML is switched off on this server: the setting cluster.ml_enabled is false.")
         if operation.use_case is None or operation.render is None:
             raise NotOffered(f"{operation.name} is not offered yet by this version of Despina "
                              "(data processing and model training are).")
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
-        result: Any
+        if operation.path.startswith("/ml/"):
+            self._settings.parameter_group.role_of(request)
+        caller, result = call.caller(), None
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._threads, operation.use_case, self._jobs, request, invoked)
+            result = await loop.run_in_executor(self._threads, operation.use_case, self._jobs, request, caller)
         else:
-            result = operation.use_case(self._jobs, request, invoked)
+            result = operation.use_case(self._jobs, request, caller)
+        if isinstance(result, Job):
+            call.resource_id = result.id
         return self._encode(operation.render(result, request, View(self._cluster, scope)))
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -1,15 +1,29 @@
 """A request as the gate wants it: what is signed, and what policies may ask of it."""
 
+import re
 from datetime import UTC, datetime
 
 from despina.api.scope import Scope, client_host, header, raw_path
 from despina.auth.canonical import Request
+from despina.auth.claims import parse
+from despina.core.errors import AccessDenied
+
+_KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
 
 
 def signed_request(scope: Scope, body: bytes) -> Request:
     """The request as it stands on the wire."""
     return Request(method=scope["method"], raw_path=raw_path(scope), raw_query=scope["query_string"],
                    headers=tuple((bytes(name), bytes(value)) for name, value in scope["headers"]), body=body)
+
+
+def claimed_key(scope: Scope) -> str | None:
+    """The access key that a request names, if what it names looks like the id of one: it might be a secret in the wrong place."""
+    try:
+        key_id = parse(signed_request(scope, b"")).key_id
+    except AccessDenied:
+        return None
+    return key_id if _KEY_ID.fullmatch(key_id) else None
 
 
 def context(scope: Scope) -> dict[str, str]:

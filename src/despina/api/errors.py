@@ -4,6 +4,7 @@ Source: Neptune Data API reference, and ``docs/design/0002-http-edge.md`` where 
 """
 
 import logging
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,6 +60,7 @@ MEANINGS: dict[type[DespinaError], Meaning] = {
     errors.InvalidArgument: Meaning("InvalidArgumentException", 400),
     errors.ConflictingArguments: Meaning("IllegalArgumentException", 400),
     errors.NotOffered: Meaning("UnsupportedOperationException", 400),
+    errors.RoleNotInParameterGroup: Meaning("PreconditionsFailedException", 400),
     errors.IdTaken: INVALID_PARAMETER,
     errors.PrincipalNotFound: INTERNAL,  # of the command line; no operation raises it
     errors.JobNotFound: Meaning("MLResourceNotFoundException", 404),
@@ -95,10 +97,19 @@ def answer(error: Exception, request_id: str) -> Answer:
     return _answer(meaning, text, request_id, _headers(error))
 
 
-def malformed_http_answer(request_id: str) -> bytes:
-    """The bytes that answer what is not even HTTP/1.1, for the server software; the connection is to be closed after them."""
-    made = _answer(BAD_REQUEST, "The request is not HTTP/1.1.", request_id, [(b"connection", b"close")])
-    return b"HTTP/1.1 400 Bad Request\r\n" + b"".join(b"%b: %b\r\n" % item for item in made.headers) + b"\r\n" + made.body
+def last_words(error: DespinaError, request_id: str, headers: Headers) -> bytes:
+    """The bytes of an answer to what never becomes a request, for the server software; the connection is to be closed after them.
+
+    Args:
+        error: Why.
+        request_id: Of the answer.
+        headers: Those of all answers.
+    """
+    made = answer(error, request_id)
+    lines = {**dict(headers), **dict(made.headers), b"connection": b"close"}
+    phrase = HTTPStatus(made.status).phrase.encode("ascii")
+    return (b"HTTP/1.1 %d %b\r\n" % (made.status, phrase) + b"".join(b"%b: %b\r\n" % item for item in lines.items())
+            + b"\r\n" + made.body)
 
 
 def _headers(error: Exception) -> Headers:

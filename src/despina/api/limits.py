@@ -33,19 +33,19 @@ class Limits:
         """Tokens left and when they were counted. A bucket holds one second's worth, so it is full a second after its last use."""
         self._forgotten_at = clock()
 
-    def enter(self, principal: str) -> None:
+    def enter(self) -> None:
         """Let a request in; ``leave`` must follow. Raises TooManyRequests, and then ``leave`` must not follow."""
         if self._in_flight >= self._max_in_flight:
             raise TooManyRequests(f"The server already answers {self._max_in_flight} requests, the most that "
                                   "limits.max_in_flight allows. Try again in 1 s.", retry_after=1)
-        self._take_token(principal)
         self._in_flight += 1
 
     def leave(self) -> None:
         """A request that was let in has been answered."""
         self._in_flight -= 1
 
-    def _take_token(self, principal: str) -> None:
+    def take(self, principal: str) -> None:
+        """Count a request of a principal, which is the address of the client where nobody has signed. Raises TooManyRequests."""
         now = self._clock()
         bucket = self._buckets.get(principal)
         if bucket is None:

@@ -14,6 +14,7 @@ from despina.api.rendering import Document, Listing, Log, View
 from despina.api.service import JobService
 from despina.core.frozen import Frozen
 from despina.core.job import Job, JobKind
+from despina.core.principal import Caller
 from despina.core.requests import (
     CancelJob,
     CreateEndpoint,
@@ -25,8 +26,8 @@ from despina.core.requests import (
     StartModelTransform,
 )
 
-UseCase = Callable[[JobService, Any, str | None], Any]
-"""From the control plane, the request and its invocation id to a result."""
+UseCase = Callable[[JobService, Any, Caller], Any]
+"""From the control plane, the request and who calls to a result."""
 Renderer = Callable[[Any, Any, View], Document]
 """From the result and its request to the answer."""
 
@@ -77,24 +78,24 @@ class Operation:
         return self.use_case is not None
 
 
-def _start(jobs: JobService, request: StartDataProcessing | StartModelTraining, invocation: str | None) -> Job:
-    return jobs.start(request, invocation=invocation)
+def _start(jobs: JobService, request: StartDataProcessing | StartModelTraining, caller: Caller) -> Job:
+    return jobs.start(request, caller)
 
 
-def _list(kind: JobKind, jobs: JobService, request: ListJobs, _invocation: str | None) -> Listing:
+def _list(kind: JobKind, jobs: JobService, request: ListJobs, _caller: Caller) -> Listing:
     page = jobs.list(kind, request)
     return Listing(page, jobs.details(kind, page.ids) if request.details else None)
 
 
-def _get(kind: JobKind, jobs: JobService, request: GetJob, _invocation: str | None) -> Job:
+def _get(kind: JobKind, jobs: JobService, request: GetJob, _caller: Caller) -> Job:
     return jobs.details(kind, (request.id,))[0] if request.details else jobs.get(kind, request.id)
 
 
-def _cancel(kind: JobKind, jobs: JobService, request: CancelJob, _invocation: str | None) -> Job:
-    return jobs.cancel(kind, request.id, clean=request.clean)
+def _cancel(kind: JobKind, jobs: JobService, request: CancelJob, caller: Caller) -> Job:
+    return jobs.cancel(kind, request, caller)
 
 
-def _read_logs(kind: JobKind, jobs: JobService, request: ReadJobLogs, _invocation: str | None) -> Log:
+def _read_logs(kind: JobKind, jobs: JobService, request: ReadJobLogs, _caller: Caller) -> Log:
     return Log(*jobs.read_logs(kind, request))
 
 

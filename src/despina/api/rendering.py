@@ -114,6 +114,8 @@ def _step(job: Job, step: Step, view: View) -> Document:
 def _details(job: Job) -> Document:
     return _present({
         "createdAt": job.created_at,
+        "startedBy": job.started_by,
+        "cancelledBy": job.stopped_by,
         "prefix": job.prefix,
         "notes": job.notes,
         "failureReason": job.failure_reason,

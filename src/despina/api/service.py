@@ -4,7 +4,8 @@ from typing import Protocol
 
 from despina.core.job import Job, JobKind
 from despina.core.ports import Page
-from despina.core.requests import ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
+from despina.core.principal import Caller
+from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
 
 
 class JobService(Protocol):
@@ -13,9 +14,9 @@ class JobService(Protocol):
     ``get`` and a ``list`` without ``name_contains`` are called in the event loop and must be quick; all else runs in threads.
     """
 
-    def start(self, request: StartDataProcessing | StartModelTraining, *, invocation: str | None) -> Job:
-        """Record a new job; a repeated ``invocation`` gives the job of the first one. Raises what ``JobStore.create`` raises,
-        and BaseJobMissing, BaseJobNotCompleted, InvalidLocation, NotOffered."""
+    def start(self, request: StartDataProcessing | StartModelTraining, caller: Caller) -> Job:
+        """Record a new job; a repeated ``caller.invocation`` gives the job of the first one. Raises what ``JobStore.create``
+        raises, and BaseJobMissing, BaseJobNotCompleted, InvalidLocation, NotOffered, AccessDenied."""
         ...
 
     def get(self, kind: JobKind, job_id: str) -> Job:
@@ -30,8 +31,8 @@ class JobService(Protocol):
         """The jobs with the progress of their runs as it is at this moment. Raises JobNotFound."""
         ...
 
-    def cancel(self, kind: JobKind, job_id: str, *, clean: bool) -> Job:
-        """Record the wish to stop the job; the job as it is then. Raises JobNotFound, JobEnded."""
+    def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:
+        """Record the wish to stop the job; the job as it is then. Raises JobNotFound, JobEnded, AccessDenied."""
         ...
 
     def read_logs(self, kind: JobKind, request: ReadJobLogs) -> tuple[str, bytes, int]:

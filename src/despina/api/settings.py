@@ -1,6 +1,7 @@
 """What the HTTP edge can be told."""
 
 from despina.core.frozen import Frozen
+from despina.core.roles import ParameterGroup
 
 
 class ApiSettings(Frozen, frozen=True, kw_only=True):
@@ -16,5 +17,7 @@ class ApiSettings(Frozen, frozen=True, kw_only=True):
     """How long a request body may take to arrive."""
     ml_enabled: bool = True
     """Whether the ML operations are offered."""
-    neptune_ml_iam_role: str = ""
-    """The cluster's default role, shown in ``/status``."""
+    iam_auth: bool = False
+    """Whether requests have to be signed, as ``/status`` shows."""
+    parameter_group: ParameterGroup = ParameterGroup()
+    """The roles that requests may name."""

@@ -14,6 +14,7 @@ from despina.api.rendering import Document, View
 from despina.api.service import JobService
 from despina.api.settings import ApiSettings
 from despina.core.frozen import Frozen
+from despina.core.principal import Caller
 
 logger = logging.getLogger("despina.api")
 
@@ -26,7 +27,7 @@ def status_operations(settings: ApiSettings, started_at: datetime) -> tuple[Oper
     """The three operations of a server that was started then."""
     status = engine_status(settings, started_at)
 
-    def engine(_jobs: JobService, _request: NoMembers, _invocation: str | None) -> Document:
+    def engine(_jobs: JobService, _request: NoMembers, _caller: Caller) -> Document:
         return status
 
     return (
@@ -38,21 +39,24 @@ def status_operations(settings: ApiSettings, started_at: datetime) -> tuple[Oper
 
 def engine_status(settings: ApiSettings, started_at: datetime) -> Document:
     """What GetEngineStatus answers, as far as it applies to a server without a query engine."""
+    def shown(*, on: bool) -> str:
+        return "enabled" if on else "disabled"
+
     return {
         "status": "healthy",
         "startTime": f"{started_at.astimezone(UTC):%a %b %d %H:%M:%S UTC %Y}",
         "dbEngineVersion": version("despina"),
         "role": "writer",
-        "features": {"NeptuneML": "enabled" if settings.ml_enabled else "disabled", "IAMAuthentication": "disabled"},
-        "settings": {"neptune_ml_iam_role": settings.neptune_ml_iam_role},
+        "features": {"NeptuneML": shown(on=settings.ml_enabled), "IAMAuthentication": shown(on=settings.iam_auth)},
+        "settings": {"neptune_ml_iam_role": settings.parameter_group.default},
     }
 
 
-def _health(_jobs: JobService, _request: NoMembers, _invocation: str | None) -> Document:
+def _health(_jobs: JobService, _request: NoMembers, _caller: Caller) -> Document:
     return {"status": "healthy"}
 
 
-def _readiness(jobs: JobService, _request: NoMembers, _invocation: str | None) -> Document:
+def _readiness(jobs: JobService, _request: NoMembers, _caller: Caller) -> Document:
     try:
         jobs.ready()
     except Exception as error:

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 from despina.auth.canonical import Request
 from despina.auth.claims import parse, refuse, shown
-from despina.auth.policy import AuthorizationRequest, Policy, evaluate
+from despina.auth.policy import AuthorizationRequest
+from despina.auth.principals import Policies, Principals
 from despina.auth.secrets import SecretBox
 from despina.auth.signing_keys import SigningKeys
 from despina.auth.sigv4 import Key, verify
 from despina.core.names import Cluster
-from despina.core.ports import Clock, KeyStore
-from despina.core.principal import Credential, Principal
+from despina.core.ports import Clock
+from despina.core.principal import Credential
 
 SERVICE = "neptune-db"
 _KNOWN = 4096
@@ -23,37 +24,34 @@ class _Ready(NamedTuple):
 
     credential: Credential
     key: Key
-    policies: tuple[Policy, ...]
-    boundary: Policy | None
+    policies: Policies
 
 
 class Gate:
     """Lets requests in that are signed by a principal who may do what they ask.
 
     Args:
-        store: The principals and their keys. What changes there holds from the next request on.
+        principals: Who may sign. What changes there holds from the next request on.
         open_box: Gives the box that secrets lie in; asked when the first key is met.
         cluster: What is asked for: its region is that of signatures, its resource that of policies.
         clock: The time that signatures are held against.
     """
 
-    def __init__(self, *, store: KeyStore, open_box: Callable[[], SecretBox], cluster: Cluster, clock: Clock) -> None:
-        self._store, self._open_box, self._clock = store, open_box, clock
+    def __init__(self, *, principals: Principals, open_box: Callable[[], SecretBox], cluster: Cluster, clock: Clock) -> None:
+        self._principals, self._open_box, self._clock = principals, open_box, clock
         self._region = cluster.region
         self._resource = f"arn:aws:{SERVICE}:{cluster.region}:{cluster.account_id}:{cluster.resource_id}/database"
         self._account = cluster.account_id
         self._keys, self._ready = SigningKeys(), dict[str, _Ready]()
 
-    def admit(self, request: Request, action: str, context: Mapping[str, str]) -> Principal:
-        """The principal of a request.
+    def authenticate(self, request: Request) -> Credential:
+        """Whose request it is.
 
         Args:
             request: As it stands on the wire.
-            action: The IAM action, without the prefix of its service.
-            context: Values of condition keys that the edge knows.
 
         Raises:
-            AccessDenied: the signature, the key or the policies do not let it in; the text says why, and no secret.
+            AccessDenied: the signature or the key is not good; the text says why, and no secret.
             StoreError, SecretsKeyError: the keys cannot be read.
         """
         claim = parse(request)
@@ -61,25 +59,41 @@ class Gate:
         now = self._clock.now()
         verify(claim, request, ready.key if ready else None, now=now, region=self._region, service=SERVICE, keys=self._keys)
         assert ready is not None  # noqa: S101 - verify has refused an unknown key
-        key, principal = ready.credential.key, ready.credential.principal
+        key = ready.credential.key
         if key.disabled:
             raise refuse("The security token included in the request is invalid.", f"The access key {shown(key.id)} is disabled.")
         if key.expires_at is not None and key.expires_at <= now:
             raise refuse("The security token included in the request is expired.")
+        return ready.credential
+
+    def authorize(self, credential: Credential, action: str, context: Mapping[str, str]) -> None:
+        """Let a principal pass that may do this.
+
+        Args:
+            credential: As ``authenticate`` has given it.
+            action: The IAM action, without the prefix of its service.
+            context: Values of condition keys that the edge knows.
+
+        Raises:
+            AccessDenied: its policies do not allow it.
+        """
+        principal, now = credential.principal, self._clock.now()
+        ready = self._ready_for(credential)
         kind = "AssumedRole" if ":role/" in principal.arn else "User"
-        decision = evaluate(ready.policies, ready.boundary, AuthorizationRequest(
+        decision = ready.policies.decide(AuthorizationRequest(
             action=f"{SERVICE}:{action}", resource=self._resource, context={
                 **context, "aws:PrincipalArn": principal.arn, "aws:PrincipalType": kind, "aws:PrincipalAccount": self._account,
                 "aws:username": principal.name, "aws:RequestedRegion": self._region, "aws:EpochTime": str(now // 1000)}))
         if not decision.allowed:
             raise refuse(f"User: {principal.arn} is not authorized to perform: {SERVICE}:{action} on resource: {self._resource} "
                          f"{decision}.")
-        return principal
 
     def _find(self, key_id: str) -> _Ready | None:
-        credential = self._store.find(key_id)
-        if credential is None:
-            return None
+        credential = self._principals.find(key_id)
+        return None if credential is None else self._ready_for(credential)
+
+    def _ready_for(self, credential: Credential) -> _Ready:
+        key_id = credential.key.id
         ready = self._ready.get(key_id)
         # While nothing changes the store gives the same object.
         if ready is None or ready.credential is not credential:
@@ -89,9 +103,7 @@ class Gate:
         return ready
 
     def _made(self, credential: Credential) -> _Ready:
-        key, principal = credential.key, credential.principal
-        policies = tuple(Policy.parse(document, name=f"{principal.name}/{i}") for i, document in enumerate(principal.policies))
-        boundary = None if principal.boundary is None else Policy.parse(principal.boundary, name=f"{principal.name}/boundary")
-        return _Ready(credential, policies=policies, boundary=boundary, key=Key(
+        key = credential.key
+        return _Ready(credential, policies=Policies.of(credential.principal), key=Key(
             identity=key.id.encode() + key.sealed, token_hash=key.token_hash,
             secret=lambda: self._open_box().open(key.sealed, key.id)))

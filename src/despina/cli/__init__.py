@@ -37,8 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", help="port to listen on (8182); 0 for any free one")
     serve.add_argument("--iam-auth", action="store_true", help="demand signatures of principals that may (see despina keys)")
-    serve.add_argument("--tls-cert", metavar="FILE", help="TLS certificate (not offered yet)")
-    serve.add_argument("--tls-key", metavar="FILE", help="TLS key (not offered yet)")
+    serve.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM); SIGHUP has it read anew")
+    serve.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    serve.add_argument("--tls-self-signed", action="store_true", help="serve HTTPS with a certificate made for development")
     serve.set_defaults(perform=_serve)
 
     reconcile = commands.add_parser("reconcile", help="run the jobs without serving the API",

@@ -16,11 +16,14 @@ from despina.core.errors import (
     MissingMember,
     NotOffered,
 )
+from despina.core.frozen import Frozen
 from despina.core.job import Job, JobKind, RunState, Status, StepName
 from despina.core.lifecycle import Seen, observed
 from despina.core.location import INVALID, Location
-from despina.core.ports import ArtifactStore, Clock, Engine, JobStore, ListQuery, Page, RunLogs
-from despina.core.requests import ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
+from despina.core.ports import ArtifactStore, Clock, Engine, JobStore, ListQuery, Page, RoleBounds, RunLogs
+from despina.core.principal import Caller
+from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
+from despina.core.roles import ParameterGroup
 
 NO_SUCH_ID = "Invalid ID provided. Please check whether a resource with the given ID exists."
 ENDED = "Failed to stop the job because it has already completed or failed."
@@ -33,47 +36,70 @@ _BASE_TEXTS = {
 }
 
 
+class JobRules(Frozen, frozen=True, kw_only=True):
+    """What a cluster lets its jobs do."""
+
+    max_active_jobs: int = 100
+    max_active_jobs_per_principal: int = 100
+    custom_models: bool = False
+    """Whether training jobs may run code that a client names."""
+    file_locations: bool = True
+    """Whether clients may name files of this machine."""
+    parameter_group: ParameterGroup = ParameterGroup()
+
+
 class Jobs:
     """The jobs of a cluster. ``hints`` tells the reconciler which of them to look at, so that it need not poll."""
 
     def __init__(self, *, store: JobStore, engine: Engine, logs: RunLogs, artifacts: ArtifactStore, clock: Clock,
-                 max_active_jobs: int, hints: Hints, custom_models: bool) -> None:
+                 hints: Hints, rules: JobRules, bounds: RoleBounds) -> None:
         self._store = store
         self._engine = engine
         self._logs = logs
         self._artifacts = artifacts
         self._clock = clock
-        self._max_active_jobs = max_active_jobs
         self._hints = hints
-        self._custom_models = custom_models
+        self._rules = rules
+        self._bounds = bounds
 
-    def start(self, request: StartDataProcessing | StartModelTraining, *, invocation: str | None) -> Job:
+    def start(self, request: StartDataProcessing | StartModelTraining, caller: Caller) -> Job:
         """Record a new job; it is durable when this returns, and the reconciler does the rest.
 
-        A start that repeats the ``invocation`` of an earlier one returns that one's job.
+        A start that repeats the ``invocation`` of an earlier one of the same principal returns that one's job.
 
         Raises:
             IdTaken, TooManyRequests: see ``JobStore.create``.
+            RoleNotInParameterGroup: a role that the cluster may not use.
+            MissingMember: there is no role where there must be one; a custom model whose scripts are not given.
+            AccessDenied: the role may not read or write where the job would.
             BaseJobMissing, BaseJobNotCompleted: a job that this one builds on.
-            InvalidLocation: there is nothing at the input location.
+            InvalidLocation: there is nothing at the input location, or it is one that the server does not offer.
             NotOffered: a custom model, where they are switched off.
-            MissingMember: a custom model whose scripts are not given.
         """
+        role = self._rules.parameter_group.role_of(request)
         previous, earlier = None, None
         if isinstance(request, StartDataProcessing):
             if request.previous_data_processing_job_id is not None:
-                previous = _output(self._base(JobKind.DATA_PROCESSING, request.previous_data_processing_job_id))
-            source, size = request.input_data_s3_location.rstrip("/"), self._size(request.input_data_s3_location)
+                previous = self._read_by(role, _output(self._base(
+                    JobKind.DATA_PROCESSING, request.previous_data_processing_job_id)))
+            source, size = request.input_data_s3_location.rstrip("/"), self._size(request.input_data_s3_location, role)
         else:
-            self._check_custom(request)
-            source, size = _output(self._base(JobKind.DATA_PROCESSING, request.data_processing_job_id)), 0
+            self._check_custom(request, role)
+            source, size = self._read_by(role, _output(self._base(JobKind.DATA_PROCESSING, request.data_processing_job_id))), 0
             if request.previous_model_training_job_id is not None:
                 earlier = plans.earlier_training(self._base(JobKind.MODEL_TRAINING, request.previous_model_training_job_id))
+                self._read_by(role, earlier.best.model)
+                self._read_by(role, earlier.best.processed)
         now = self._clock.now()
         job = plans.new_job(request, job_id=request.id or str(uuid.uuid4()), now=now, source=source, memory_mib=memory_mib(size),
                             previous=previous, earlier=earlier)
-        job = self._store.create(replace(job, notes=recorded.notes(request)), invocation=invocation,
-                                 max_active=self._max_active_jobs)
+        self._bounds.demand(role, "s3:PutObject", self._offered(job.prefix))
+        job = self._store.create(
+            replace(job, notes=recorded.notes(request), started_by=caller.arn),
+            # What one principal's client calls its calls is no business of another's.
+            invocation=f"{caller.arn} {caller.invocation}" if caller.arn and caller.invocation else caller.invocation,
+            max_active=self._rules.max_active_jobs,
+            max_active_of_one=self._rules.max_active_jobs_per_principal if caller.arn else None)
         self._hints.wake(job.kind, job.id)
         return job
 
@@ -95,19 +121,24 @@ class Jobs:
         """The jobs with the progress of their live runs as the engine knows it at this moment. Raises JobNotFound."""
         return tuple(self._fresh(self.get(kind, job_id)) for job_id in job_ids)
 
-    def cancel(self, kind: JobKind, job_id: str, *, clean: bool) -> Job:
+    def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:
         """Record the wish to stop the job, with ``clean`` also to delete its artefacts; the job as it is then.
 
         Raises:
+            RoleNotInParameterGroup, MissingMember: as for ``start``.
             JobNotFound: there is none.
+            AccessDenied: with ``clean``, the role may not delete what the job wrote.
             JobEnded: it has completed or failed; nothing is changed.
         """
-        job = self._store.request_stop(kind, job_id, clean=clean, now=self._clock.now())
+        role = self._rules.parameter_group.role_of(request)
+        if request.clean:
+            self._bounds.demand(role, "s3:DeleteObject", Location.parse(self.get(kind, request.id).prefix))
+        job = self._store.request_stop(kind, request.id, clean=request.clean, now=self._clock.now(), by=caller.arn)
         if job is None:
             raise JobNotFound(NO_SUCH_ID)
         if job.status in {Status.COMPLETED, Status.FAILED}:
             raise JobEnded(ENDED)
-        self._hints.wake(kind, job_id)
+        self._hints.wake(kind, request.id)
         return job
 
     def read_logs(self, kind: JobKind, request: ReadJobLogs) -> tuple[str, bytes, int]:
@@ -140,23 +171,38 @@ class Jobs:
             raise BaseJobNotCompleted(unfinished)
         return base
 
-    def _check_custom(self, request: StartModelTraining) -> None:
+    def _check_custom(self, request: StartModelTraining, role: str | None) -> None:
         given = request.custom_model_training_parameters
         if given is None and request.model_name != "custom":
             return
-        if not self._custom_models:
+        if not self._rules.custom_models:
             raise NotOffered("Custom models are switched off on this server, since they run the code that a client names: the "
                              "setting cluster.custom_models is false.")
         if given is None:
             raise MissingMember("The model 'custom' needs 'customModelTrainingParameters' with 'sourceS3DirectoryPath'.")
-        self._size(given.source_s3_directory_path)
+        self._size(given.source_s3_directory_path, role)
 
-    def _size(self, url: str) -> int:
-        """Bytes at the input location, which must hold something."""
-        entries = [entry.size for entry in self._artifacts.list(Location.parse(url))]
+    def _size(self, url: str, role: str | None) -> int:
+        """Bytes at the input location, which must hold something that the role may read."""
+        location = self._offered(url)
+        entries = list(self._artifacts.list(location))
+        self._bounds.demand(role, "s3:GetObject", location, [entry.path for entry in entries])
         if not entries:
             raise InvalidLocation(f"{INVALID} (there is nothing at '{url}')")
-        return sum(entries)
+        return sum(entry.size for entry in entries)
+
+    def _read_by(self, role: str | None, url: str) -> str:
+        """The location of what another job wrote, which the role may read."""
+        self._bounds.demand(role, "s3:GetObject", Location.parse(url))
+        return url
+
+    def _offered(self, url: str) -> Location:
+        """A location that a client may name."""
+        location = Location.parse(url)
+        if location.scheme == "file" and not self._rules.file_locations:
+            raise InvalidLocation(f"{INVALID} ('{url}' is a file of the server's machine, which requests that are signed may not "
+                                  "name: it must be an s3:// location)")
+        return location
 
     def _fresh(self, job: Job) -> Job:
         if job.status.is_terminal:

@@ -16,6 +16,7 @@
     │   ├── InvalidArgument          a value outside its vocabulary or form
     │   ├── ConflictingArguments     arguments that may not stand together
     │   └── NotOffered               a part this deployment does not offer, or has switched off
+    ├── RoleNotInParameterGroup      a role that the cluster may not use
     ├── PrincipalNotFound            no principal has this name
     ├── IdTaken                      another job of the kind has this id
     ├── JobNotFound                  no job of the kind has this id
@@ -46,8 +47,8 @@ class MalformedRequest(RequestError):
 class RequestTooLarge(RequestError):
     """The body is larger than the settings allow."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"Request size exceeds max allowed value of {limit} bytes.")
+    def __init__(self, limit: int, what: str = "Request size") -> None:
+        super().__init__(f"{what} exceeds max allowed value of {limit} bytes.")
 
 
 class RequestTooSlow(RequestError):
@@ -88,6 +89,10 @@ class ConflictingArguments(RequestError):
 
 class NotOffered(RequestError):
     """A part of the API that this deployment does not offer or has switched off."""
+
+
+class RoleNotInParameterGroup(DespinaError):
+    """A request names a role that is not in the cluster's parameter group."""
 
 
 class PrincipalNotFound(DespinaError):

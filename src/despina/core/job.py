@@ -259,6 +259,10 @@ class Job(Frozen, frozen=True, kw_only=True):
     input: str
     """Where the job's input lies: the export, or the output of the data-processing job it builds on."""
     earlier: EarlierTraining | None = None
+    started_by: str | None = None
+    """The ARN of the principal who started it; None where requests are not signed."""
+    stopped_by: str | None = None
+    """The ARN of the principal whose wish to stop it was the last that changed anything."""
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False

@@ -1,7 +1,7 @@
 """The ports: what the control plane asks of stores, engines, artefact stores and the clock. Every implementation of a port passes
 one contract suite (``tests/contract``)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Protocol
 
@@ -54,19 +54,20 @@ class Page(Frozen, frozen=True, kw_only=True):
 class JobStore(Protocol):
     """Keeps jobs. A call that has returned is durable; calls from several threads and processes are serialised by the store."""
 
-    def create(self, job: Job, *, invocation: str | None, max_active: int) -> Job:
+    def create(self, job: Job, *, invocation: str | None, max_active: int, max_active_of_one: int | None = None) -> Job:
         """Record a new job and make it due at once.
 
         A start that repeats an ``invocation`` id already seen for this kind returns the job it made the first time.
 
         Raises:
             IdTaken: another invocation made a job of this kind and id.
-            TooManyRequests: ``max_active`` jobs (of all kinds) have not ended yet; counted in the same transaction.
+            TooManyRequests: ``max_active`` jobs (of all kinds) have not ended yet, or ``max_active_of_one`` that the same principal
+                started; counted in the same transaction.
         """
         ...
 
     def get(self, kind: JobKind, job_id: str) -> Job | None:
-        """The job as last written, or None. ``stop_requested`` and ``clean`` include wishes that arrived since."""
+        """The job as last written, or None. ``stop_requested``, ``clean`` and ``stopped_by`` include wishes that arrived since."""
         ...
 
     def list_ids(self, query: ListQuery) -> Page:
@@ -77,8 +78,8 @@ class JobStore(Protocol):
         """
         ...
 
-    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
-        """Record the wish to stop the job; the job as it is then, or None when there is none.
+    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
+        """Record the wish to stop the job, and whose it is; the job as it is then, or None when there is none.
 
         Completed and failed jobs are left as they are. A new wish (a first stop, a first ``clean``, each ``clean`` of a
         stopped job that was not swept) makes the job due at ``now`` and ends the lease of whoever holds it, whose next write is
@@ -98,7 +99,10 @@ class JobStore(Protocol):
         ...
 
     def write(self, lease: Lease, job: Job) -> None:
-        """Replace the job's record. Wishes (``stop_requested``, ``clean``) are the API's and not written. Raises LeaseLost."""
+        """Replace the job's record. Wishes (``stop_requested``, ``clean``, ``stopped_by``) are the API's and not written.
+
+        Raises LeaseLost.
+        """
         ...
 
     def release(self, lease: Lease, *, due_at: int | None) -> None:
@@ -212,6 +216,24 @@ class ArtifactStore(Protocol):
 
     def delete(self, location: Location) -> int:
         """Delete every file below ``location`` and nothing else, links as links; how many there were."""
+        ...
+
+
+class RoleBounds(Protocol):
+    """What roles may do with files."""
+
+    def demand(self, role: str | None, action: str, location: Location, paths: Iterable[str] = ("",)) -> None:
+        """Let a role pass that may do this to the files at these paths below the location; None is no role, and passes.
+
+        Args:
+            role: The role's ARN.
+            action: ``s3:GetObject``, ``s3:PutObject`` or ``s3:DeleteObject``; the first needs ``s3:ListBucket`` too.
+            location: A prefix.
+            paths: Relative to it; ``""`` stands for whatever lies below.
+
+        Raises:
+            AccessDenied: the role's policies do not allow it; the text names role, action and place.
+        """
         ...
 
 

@@ -29,6 +29,15 @@ class AccessKey(Frozen, frozen=True, kw_only=True):
     disabled: bool = False
 
 
+class Caller(Frozen, frozen=True, kw_only=True):
+    """Who calls, and the id of the call; both None where neither is told."""
+
+    arn: str | None = None
+    """The principal's; None where requests are not signed."""
+    invocation: str | None = None
+    """The same over all attempts at one call."""
+
+
 class Credential(Frozen, frozen=True, kw_only=True):
     """An access key with its principal, both as they were at one moment."""
 

@@ -37,7 +37,7 @@ class MemoryJobStore:
         self._seq = count(1)
         self._records: dict[tuple[JobKind, str], _Record] = {}
 
-    def create(self, job: Job, *, invocation: str | None, max_active: int) -> Job:
+    def create(self, job: Job, *, invocation: str | None, max_active: int, max_active_of_one: int | None = None) -> Job:
         """See ``JobStore``. Raises also PrefixTaken."""
         with self._lock:
             for record in self._records.values():
@@ -45,8 +45,11 @@ class MemoryJobStore:
                     return record.job
             if (job.kind, job.id) in self._records:
                 raise refusals.id_taken()
-            if sum(not record.job.status.is_terminal for record in self._records.values()) >= max_active:
+            active = [record.job.started_by for record in self._records.values() if not record.job.status.is_terminal]
+            if len(active) >= max_active:
                 raise refusals.too_many_active(max_active)
+            if max_active_of_one is not None and active.count(job.started_by) >= max_active_of_one:
+                raise refusals.too_many_active_of_one(job.started_by, max_active_of_one)
             if any(record.job.prefix == job.prefix for record in self._records.values()):
                 raise refusals.PrefixTaken(job)
             self._records[job.kind, job.id] = _Record(seq=next(self._seq), job=job, invocation=invocation, due_at=job.created_at)
@@ -76,7 +79,7 @@ class MemoryJobStore:
         rows.sort(key=lambda row: row[1:], reverse=True)
         return paging.page([row.id for row in rows], query.limit)
 
-    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
+    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
         """See ``JobStore``."""
         with self._lock:
             record = self._records.get((kind, job_id))
@@ -88,7 +91,7 @@ class MemoryJobStore:
             else:
                 is_new = not job.status.is_terminal and (not job.stop_requested or (clean and not job.clean))
             if is_new:
-                record.job = replace(job, stop_requested=True, clean=clean)
+                record.job = replace(job, stop_requested=True, clean=clean, stopped_by=by)
                 record.token, record.expires_at, record.due_at = record.token + 1, None, now
             return record.job
 
@@ -124,7 +127,7 @@ class MemoryJobStore:
             stored = record.job
             if stored.status.is_terminal and job.status is not stored.status:
                 raise refusals.already_ended(lease, stored.status, job.status)
-            record.job = replace(job, stop_requested=stored.stop_requested, clean=stored.clean)
+            record.job = replace(job, stop_requested=stored.stop_requested, clean=stored.clean, stopped_by=stored.stopped_by)
 
     def release(self, lease: Lease, *, due_at: int | None) -> None:
         """See ``JobStore``."""

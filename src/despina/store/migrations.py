@@ -1,8 +1,8 @@
 """The schema of the SQLite store: the statements that lead from each version to the next. A migration once released stays as it is.
 
 ``body`` is the job as JSON; the columns beside it are what is searched, and what others than the holder of the lease write:
-``status`` is the status as shown (``Stopping`` once a stop is wished), ``stop_requested`` and ``clean`` are the wish. A lease is
-held while ``lease_expires_at`` is not null, by whoever knows ``lease_token``.
+``status`` is the status as shown (``Stopping`` once a stop is wished), ``stop_requested``, ``clean`` and ``stopped_by`` are the
+wish. A lease is held while ``lease_expires_at`` is not null, by whoever knows ``lease_token``.
 """
 
 import sqlite3
@@ -58,6 +58,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE principals (name TEXT NOT NULL PRIMARY KEY, arn TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
         _ACCESS_KEYS,
         "CREATE INDEX access_keys_by_principal ON access_keys (principal, created_at)",
+    ),
+    (
+        "ALTER TABLE jobs ADD COLUMN started_by TEXT",
+        "ALTER TABLE jobs ADD COLUMN stopped_by TEXT",
     ),
 )
 """Entry ``n`` leads from version ``n`` to ``n + 1``; ``PRAGMA user_version`` says which one a file has."""

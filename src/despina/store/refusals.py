@@ -27,6 +27,12 @@ def too_many_active(max_active: int) -> TooManyRequests:
                            retry_after=RETRY_AFTER)
 
 
+def too_many_active_of_one(principal: str | None, max_active: int) -> TooManyRequests:
+    """As many jobs of one principal as the setting allows have not ended."""
+    return TooManyRequests(f"{max_active} jobs that {principal} started have not ended yet, as many as the setting "
+                           "max_active_jobs_per_principal allows.", retry_after=RETRY_AFTER)
+
+
 def arn_taken(principal: Principal, other: str) -> IdTaken:
     """Another principal has the ARN."""
     return IdTaken(f"The principal '{other}' has the ARN {principal.arn} already.")

@@ -1,6 +1,7 @@
 """Jobs in an SQLite file, shared by any number of threads and processes of one machine."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class SqliteJobStore:
         self._connections = Connections(path)
         self._newest = Unchanged[Page]()
 
-    def create(self, job: Job, *, invocation: str | None, max_active: int) -> Job:
+    def create(self, job: Job, *, invocation: str | None, max_active: int, max_active_of_one: int | None = None) -> Job:
         """See ``JobStore``. Raises also PrefixTaken."""
         values = _values(job) | {"invocation": invocation}
         with self._connections.writing() as connection:
@@ -36,15 +37,18 @@ class SqliteJobStore:
                     raise refusals.id_taken()
                 if connection.execute(statements.ACTIVE).fetchone()[0] >= max_active:
                     raise refusals.too_many_active(max_active)
+                if max_active_of_one is not None and connection.execute(
+                        statements.ACTIVE_OF_ONE, values).fetchone()[0] >= max_active_of_one:
+                    raise refusals.too_many_active_of_one(job.started_by, max_active_of_one)
                 if connection.execute(statements.OWNED, values).fetchone():
                     raise refusals.PrefixTaken(job)
                 connection.execute(statements.CREATE, values)
-        return self._job(job.kind, *known) if known else job
+        return self._job(job.kind, known) if known else job
 
     def get(self, kind: JobKind, job_id: str) -> Job | None:
         """See ``JobStore``."""
         rows = self._read(statements.GET, (kind.value, job_id))
-        return self._job(kind, *rows[0]) if rows else None
+        return self._job(kind, rows[0]) if rows else None
 
     def list_ids(self, query: ListQuery) -> Page:
         """See ``JobStore``. The time it takes depends on ``limit``, not on the number of jobs (but with ``name_contains``)."""
@@ -67,12 +71,12 @@ class SqliteJobStore:
             rows.sort(key=lambda row: row[1:], reverse=True)
         return paging.page([row[0] for row in rows], query.limit)
 
-    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int) -> Job | None:
+    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
         """See ``JobStore``."""
         with self._connections.writing() as connection:
-            connection.execute(statements.REQUEST_STOP, {"kind": kind.value, "id": job_id, "clean": clean, "now": now})
+            connection.execute(statements.REQUEST_STOP, {"kind": kind.value, "id": job_id, "clean": clean, "now": now, "by": by})
             row = connection.execute(statements.GET, (kind.value, job_id)).fetchone()
-        return self._job(kind, *row) if row else None
+        return self._job(kind, row) if row else None
 
     def claim(self, *, now: int, until: int, key: tuple[JobKind, str] | None = None) -> Claim | None:
         """See ``JobStore``. A job whose record cannot be read is leased all the same, so that it does not block the others."""
@@ -87,7 +91,7 @@ class SqliteJobStore:
                 return None
             seq, kind, token, *record = row
             connection.execute(statements.CLAIM, {"seq": seq, "token": token + 1, "until": until})
-        job = self._job(JobKind(kind), *record)
+        job = self._job(JobKind(kind), record)
         return Claim(lease=Lease(kind=job.kind, id=job.id, token=token + 1, expires_at=until), job=job)
 
     def renew(self, lease: Lease, *, until: int) -> Lease:
@@ -137,22 +141,24 @@ class SqliteJobStore:
         except sqlite3.Error as error:
             raise self._connections.error(error) from error
 
-    def _job(self, kind: JobKind, job_id: str, body: bytes, stop_requested: int, clean: int) -> Job:
+    def _job(self, kind: JobKind, record: Sequence[Any]) -> Job:
         """The job of a record, with the wish as it is now."""
+        job_id, body, stop_requested, clean, stopped_by = record
         try:
             job = _DECODER.decode(body)
         except msgspec.MsgspecError as error:
             path = self._connections.path
             raise StoreError(f"The record of the {kind} job '{job_id}' in {path} cannot be read: {error}.") from error
-        if (job.stop_requested, job.clean) == (stop_requested, clean):
+        if (job.stop_requested, job.clean, job.stopped_by) == (stop_requested, clean, stopped_by):
             return job
-        return replace(job, stop_requested=bool(stop_requested), clean=bool(clean))
+        return replace(job, stop_requested=bool(stop_requested), clean=bool(clean), stopped_by=stopped_by)
 
 
 def _values(job: Job) -> dict[str, Any]:
     return {
         "kind": job.kind.value, "id": job.id, "created_at": job.created_at, "prefix": job.prefix, "status": job.status.value,
-        "stop_requested": job.stop_requested, "clean": job.clean, "swept": job.swept, "body": _ENCODER.encode(job),
+        "stop_requested": job.stop_requested, "clean": job.clean, "swept": job.swept, "started_by": job.started_by,
+        "body": _ENCODER.encode(job),
     }
 
 

@@ -1,19 +1,21 @@
 """The SQL statements of the SQLite store, by the method that runs them."""
 
-INVOKED = "SELECT id, body, stop_requested, clean FROM jobs WHERE kind = :kind AND invocation = :invocation"
+INVOKED = "SELECT id, body, stop_requested, clean, stopped_by FROM jobs WHERE kind = :kind AND invocation = :invocation"
 
 TAKEN = "SELECT 1 FROM jobs WHERE kind = :kind AND id = :id"
 
 ACTIVE = "SELECT count(*) FROM jobs WHERE status IN ('InProgress', 'Stopping')"
 
+ACTIVE_OF_ONE = "SELECT count(*) FROM jobs WHERE status IN ('InProgress', 'Stopping') AND started_by IS :started_by"
+
 OWNED = "SELECT 1 FROM jobs WHERE prefix = :prefix"
 
 CREATE = """
-INSERT INTO jobs (kind, id, created_at, prefix, invocation, status, stop_requested, clean, swept, due_at, body)
-VALUES (:kind, :id, :created_at, :prefix, :invocation, :status, :stop_requested, :clean, :swept, :created_at, :body)
+INSERT INTO jobs (kind, id, created_at, prefix, invocation, started_by, status, stop_requested, clean, swept, due_at, body)
+VALUES (:kind, :id, :created_at, :prefix, :invocation, :started_by, :status, :stop_requested, :clean, :swept, :created_at, :body)
 """
 
-GET = "SELECT id, body, stop_requested, clean FROM jobs WHERE kind = ? AND id = ?"
+GET = "SELECT id, body, stop_requested, clean, stopped_by FROM jobs WHERE kind = ? AND id = ?"
 
 LIST = "SELECT id FROM jobs WHERE kind = ? ORDER BY created_at DESC, seq DESC LIMIT ?"
 
@@ -34,7 +36,7 @@ ORDER BY created_at DESC, seq DESC LIMIT ?
 # A stopped job may be told to clean again until it is swept: the sweep may have failed.
 REQUEST_STOP = """
 UPDATE jobs
-SET stop_requested = 1, clean = :clean, status = CASE status WHEN 'Stopped' THEN 'Stopped' ELSE 'Stopping' END,
+SET stop_requested = 1, clean = :clean, stopped_by = :by, status = CASE status WHEN 'Stopped' THEN 'Stopped' ELSE 'Stopping' END,
     lease_token = lease_token + 1, lease_expires_at = NULL, due_at = :now
 WHERE kind = :kind AND id = :id AND (
     status IN ('InProgress', 'Stopping') AND (NOT stop_requested OR clean < :clean)
@@ -43,12 +45,12 @@ WHERE kind = :kind AND id = :id AND (
 """
 
 FREE_BY_KEY = """
-SELECT seq, kind, lease_token, id, body, stop_requested, clean FROM jobs
+SELECT seq, kind, lease_token, id, body, stop_requested, clean, stopped_by FROM jobs
 WHERE kind = :kind AND id = :id AND due_at IS NOT NULL AND (lease_expires_at IS NULL OR lease_expires_at <= :now)
 """
 
 FREE_LONGEST_DUE = """
-SELECT seq, kind, lease_token, id, body, stop_requested, clean FROM jobs
+SELECT seq, kind, lease_token, id, body, stop_requested, clean, stopped_by FROM jobs
 WHERE due_at <= :now AND (lease_expires_at IS NULL OR lease_expires_at <= :now)
 ORDER BY due_at, seq LIMIT 1
 """

@@ -16,7 +16,8 @@ from despina.core.errors import IdTaken, JobEnded, JobNotFound, StoreError
 from despina.core.job import Job, JobKind, Status
 from despina.core.names import Cluster
 from despina.core.ports import Page
-from despina.core.requests import ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
+from despina.core.principal import Caller
+from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
 
 NOW = 1_700_000_000_000
 GENERATED = "11111111-2222-4333-8444-555555555555"
@@ -40,10 +41,10 @@ class FakeJobs:
         self.jobs[job.kind, job.id] = job
         return job
 
-    def start(self, request: StartDataProcessing | StartModelTraining, *, invocation: str | None) -> Job:
+    def start(self, request: StartDataProcessing | StartModelTraining, caller: Caller) -> Job:
         self._record(request)
         self.before_start()
-        self.invocations.append(invocation)
+        self.invocations.append(caller.invocation)
         job = new_job(request)
         if (job.kind, job.id) in self.jobs:
             raise IdTaken("Another resource with same ID already exists. Please use a new ID.")
@@ -64,11 +65,11 @@ class FakeJobs:
     def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
         return tuple(self.get(kind, job_id) for job_id in job_ids)
 
-    def cancel(self, kind: JobKind, job_id: str, *, clean: bool) -> Job:
-        job = self.get(kind, job_id)
+    def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:
+        job = self.get(kind, request.id)
         if job.status in {Status.COMPLETED, Status.FAILED}:
             raise JobEnded("Failed to stop the job because it has already completed or failed.")
-        return self.add(replace(job, stop_requested=True, clean=job.clean or clean))
+        return self.add(replace(job, stop_requested=True, clean=job.clean or request.clean, stopped_by=caller.arn))
 
     def read_logs(self, kind: JobKind, request: ReadJobLogs) -> tuple[str, bytes, int]:
         self._record(request)

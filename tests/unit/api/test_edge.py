@@ -10,14 +10,15 @@ import pytest
 from tests.unit.api.fakes import STORE_BROKEN, Client, FakeJobs
 
 from despina.api import errors as api_errors
-from despina.api.asgi import Api, malformed_http_answer
-from despina.api.errors import MEANINGS
+from despina.api.asgi import Api
+from despina.api.errors import MEANINGS, last_words
 from despina.api.operations import LOG_OPERATIONS, OPERATIONS
 from despina.api.scope import Message
 from despina.api.settings import ApiSettings
 from despina.core import errors as core_errors
 from despina.core.errors import ArtifactError, BaseJobMissing, DespinaError, TooManyRequests
 from despina.core.names import Cluster
+from despina.core.roles import ParameterGroup
 
 PROCESSING = {"inputDataS3Location": "s3://bucket/in", "processedDataS3Location": "s3://bucket/processed"}
 NOT_OFFERED = [operation for operation in OPERATIONS if not operation.offered]
@@ -60,7 +61,7 @@ def test_ml_switched_off(operation: Any) -> None:
 
 
 def test_status_has_neptunes_form() -> None:
-    answer = Client(neptune_ml_iam_role="arn:aws:iam::123456789012:role/NeptuneML").get("/status").json
+    answer = Client(parameter_group=ParameterGroup(default="arn:aws:iam::123456789012:role/NeptuneML")).get("/status").json
     assert (answer["status"], answer["role"]) == ("healthy", "writer")
     assert re.fullmatch(r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d UTC \d{4}", answer["startTime"])
     assert answer["features"]["NeptuneML"] == "enabled"
@@ -121,7 +122,8 @@ def test_errors_of_a_start(error: Exception, status: int, code: str) -> None:
 
 
 def test_the_answer_to_what_is_no_http() -> None:
-    head, _, body = malformed_http_answer("id-1").partition(b"\r\n\r\n")
+    head, _, body = last_words(
+        core_errors.MalformedRequest("The request is not HTTP/1.1."), "id-1", [(b"date", b"today")]).partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ") for line in lines)
     assert status == "HTTP/1.1 400 Bad Request"
@@ -129,7 +131,7 @@ def test_the_answer_to_what_is_no_http() -> None:
     assert msgspec.json.decode(body) == {"requestId": "id-1", "code": "BadRequestException", "detailedMessage": text,
                                          "message": text}
     assert headers == {"content-type": "application/json", "content-length": str(len(body)), "x-amzn-requestid": "id-1",
-                       "x-amzn-errortype": "BadRequestException", "connection": "close"}
+                       "x-amzn-errortype": "BadRequestException", "connection": "close", "date": "today"}
 
 
 def test_a_server_without_a_raw_path() -> None:

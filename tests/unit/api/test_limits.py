@@ -62,11 +62,11 @@ def test_full_buckets_are_forgotten() -> None:
     limits = Limits(ApiSettings(requests_per_second=2, max_in_flight=10_000), clock)
     for number in range(1000):
         clock.seconds += 0.01
-        limits.enter(f"10.0.0.{number}")
+        limits.take(f"10.0.0.{number}")
     assert len(limits._buckets) <= 200
-    limits.enter("10.0.0.999")
+    limits.take("10.0.0.999")
     with pytest.raises(TooManyRequests):
-        limits.enter("10.0.0.999")
+        limits.take("10.0.0.999")
 
 
 def test_so_many_requests_are_answered_at_a_time() -> None:

@@ -1,19 +1,20 @@
 """Passes of the reconciler, cut off and raced with, on both embedded stores and an engine that a test drives by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 
 import pytest
 
 from despina.control.hints import Hints
-from despina.control.jobs import Jobs
+from despina.control.jobs import JobRules, Jobs
 from despina.control.reconciler import LEASE_MS, LOOK_AGAIN_MS, Reconciler
 from despina.core.errors import ArtifactError, JobEnded
 from despina.core.job import Job, JobKind, Observation, RunSpec, RunState, Status
 from despina.core.lifecycle import STALLED_AFTER_MS
 from despina.core.location import Location
 from despina.core.ports import Entry, JobStore
-from despina.core.requests import StartDataProcessing
+from despina.core.principal import Caller
+from despina.core.requests import CancelJob, StartDataProcessing
 from despina.store import open_store
 
 KIND = JobKind.DATA_PROCESSING
@@ -69,6 +70,9 @@ class HandDriven:
         if str(location) == REQUEST.input_data_s3_location or self.foreign:
             yield Entry(path="file", size=1)
 
+    def demand(self, role: str | None, action: str, location: Location, paths: Iterable[str] = ("",)) -> None:
+        """Roles have no bounds here."""
+
     def delete(self, location: Location) -> int:
         if self.delete_error:
             raise self.delete_error
@@ -82,7 +86,7 @@ class World:
         self.store = store
         hints = Hints()
         self.jobs = Jobs(store=store, engine=self.hands, logs=self.hands, artifacts=self.hands, clock=self.hands,
-                         custom_models=False, max_active_jobs=10, hints=hints)
+                         hints=hints, rules=JobRules(max_active_jobs=10), bounds=self.hands)
         self.reconciler = Reconciler(store=store, engine=self.hands, artifacts=self.hands, clock=self.hands, hints=hints,
                                      stalled_after=STALLED_AFTER_MS)
 
@@ -108,7 +112,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_job_is_recorded_submitted_and_completed(world: World) -> None:
-    world.jobs.start(REQUEST, invocation=None)
+    world.jobs.start(REQUEST, Caller())
     assert world.hands.submitted == []
     world.settle()
     assert len(world.hands.submitted) == 1
@@ -117,12 +121,12 @@ def test_a_job_is_recorded_submitted_and_completed(world: World) -> None:
     assert world.job.status is Status.COMPLETED
     assert world.store.next_due() is None
     with pytest.raises(JobEnded):
-        world.jobs.cancel(KIND, "dp", clean=True)
+        world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
     assert world.hands.deleted == []
 
 
 def test_a_submission_that_fails_is_repeated(world: World) -> None:
-    world.jobs.start(REQUEST, invocation=None)
+    world.jobs.start(REQUEST, Caller())
     world.hands.submit_error = OSError(28, "No space left on device")
     with pytest.raises(OSError, match="No space left"):
         world.settle()
@@ -133,7 +137,7 @@ def test_a_submission_that_fails_is_repeated(world: World) -> None:
 
 
 def test_a_reconciler_that_dies_in_a_pass_is_taken_over_when_its_lease_ends(world: World) -> None:
-    world.jobs.start(REQUEST, invocation=None)
+    world.jobs.start(REQUEST, Caller())
     now = world.hands.time
     assert world.store.claim(now=now, until=now + LEASE_MS) is not None  # and nothing more is heard of its holder
     world.settle()
@@ -143,13 +147,13 @@ def test_a_reconciler_that_dies_in_a_pass_is_taken_over_when_its_lease_ends(worl
 
 
 def test_a_wish_that_arrives_during_a_pass_is_not_lost_to_the_completion_it_computed(world: World) -> None:
-    world.jobs.start(REQUEST, invocation=None)
+    world.jobs.start(REQUEST, Caller())
     world.settle()
     world.hands.end(RunState.SUCCEEDED)
 
     def cancel_once() -> None:
         world.hands.on_observe = lambda: None
-        assert world.jobs.cancel(KIND, "dp", clean=True).shown_status is Status.STOPPING
+        assert world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller()).shown_status is Status.STOPPING
 
     world.hands.on_observe = cancel_once
     world.later()
@@ -158,9 +162,9 @@ def test_a_wish_that_arrives_during_a_pass_is_not_lost_to_the_completion_it_comp
 
 
 def test_clean_sweeps_after_the_last_run_is_dead_and_before_the_job_is_stopped(world: World) -> None:
-    world.jobs.start(REQUEST, invocation=None)
+    world.jobs.start(REQUEST, Caller())
     world.settle()
-    world.jobs.cancel(KIND, "dp", clean=True)
+    world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
     assert world.reconciler.step(), "the runs are told to stop"
     assert world.hands.deleted == []
     assert world.job.shown_status is Status.STOPPING
@@ -168,15 +172,15 @@ def test_clean_sweeps_after_the_last_run_is_dead_and_before_the_job_is_stopped(w
     assert world.job.status is Status.STOPPED
     assert world.job.swept
     assert len(world.hands.deleted) == 2
-    world.jobs.cancel(KIND, "dp", clean=True)
+    world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
     world.later()
     assert len(world.hands.deleted) == 2, "what is swept is not swept again"
 
 
 def test_clean_leaves_files_of_others_beside_what_the_job_wrote(world: World) -> None:
-    world.jobs.start(REQUEST, invocation=None)
+    world.jobs.start(REQUEST, Caller())
     world.hands.foreign = True
-    world.jobs.cancel(KIND, "dp", clean=True)
+    world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
     world.later()
     world.later()
     assert world.job.swept
@@ -184,16 +188,16 @@ def test_clean_leaves_files_of_others_beside_what_the_job_wrote(world: World) ->
 
 
 def test_a_sweep_that_fails_is_noted_and_can_be_asked_for_again(world: World) -> None:
-    world.jobs.start(REQUEST, invocation=None)
+    world.jobs.start(REQUEST, Caller())
     world.hands.delete_error = ArtifactError("s3://bucket/out: permission denied")
-    world.jobs.cancel(KIND, "dp", clean=True)
+    world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
     world.later()
     world.later()
     assert world.job.status is Status.STOPPED
     assert not world.job.swept
     assert any("permission denied" in note for note in world.job.notes)
     world.hands.delete_error = None
-    world.jobs.cancel(KIND, "dp", clean=True)
+    world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
     world.later()
     assert world.job.swept
 
@@ -201,7 +205,7 @@ def test_a_sweep_that_fails_is_noted_and_can_be_asked_for_again(world: World) ->
 def test_a_job_over_its_time_is_stopped_at_its_deadline_without_any_hint(world: World) -> None:
     request = StartDataProcessing(id="dp", input_data_s3_location="s3://bucket/in", processed_data_s3_location="s3://bucket/out",
                                   processing_time_out_in_seconds=2)
-    world.jobs.start(request, invocation=None)
+    world.jobs.start(request, Caller())
     world.settle()
     (run_id,) = world.hands.runs
     world.hands.runs[run_id] = Observation(state=RunState.RUNNING, started_at=world.hands.time)
@@ -215,5 +219,5 @@ def test_a_job_over_its_time_is_stopped_at_its_deadline_without_any_hint(world: 
 def test_what_has_no_effect_here_is_noted(world: World) -> None:
     request = StartDataProcessing(id="dp", input_data_s3_location="s3://bucket/in", processed_data_s3_location="s3://bucket/out",
                                   processing_instance_type="ml.r5.large", volume_encryption_kms_key="key")
-    notes = world.jobs.start(request, invocation=None).notes
+    notes = world.jobs.start(request, Caller()).notes
     assert [note.split()[0] for note in notes] == ["volumeEncryptionKMSKey", "processingInstanceType"]

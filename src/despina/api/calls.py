@@ -1,0 +1,46 @@
+"""One call, as far as it is known, and its line in the audit log."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from despina.api.authentication import claimed_key
+from despina.api.errors import Answer
+from despina.api.operations import Operation
+from despina.api.scope import Scope, client_host, header
+from despina.auth.audit import Entry, event_time
+from despina.auth.gate import SERVICE
+from despina.core.principal import Caller, Credential
+
+MAX_SHOWN = 256
+"""Characters of what the client sent, in an entry."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """What is known of a call; filled in as it is looked at."""
+
+    request_id: str
+    operation: Operation | None = None
+    credential: Credential | None = None
+    """The key that it is signed with; None while it is not known that it is."""
+    resource_id: str | None = None
+    invocation: str | None = None
+
+    def caller(self) -> Caller:
+        """Who calls, for the control plane."""
+        return Caller(arn=self.credential.principal.arn if self.credential else None, invocation=self.invocation)
+
+    def entry(self, scope: Scope, answer: Answer, error: Exception | None) -> Entry | None:
+        """Its entry of the audit log; None for what no policy is about."""
+        if self.operation is None or self.operation.action is None:
+            return None
+        known, agent = self.credential, header(scope, b"user-agent")
+        key = known.key.id if known else claimed_key(scope)
+        return Entry(
+            event_time=event_time(datetime.now(UTC)), request_id=self.request_id, event_name=self.operation.name,
+            action=f"{SERVICE}:{self.operation.action}", source_ip_address=client_host(scope), status=answer.status,
+            principal=known.principal.arn if known else None, access_key_id=key and key[:MAX_SHOWN],
+            resource_id=self.resource_id and self.resource_id[:MAX_SHOWN],
+            error_code=dict(answer.headers)[b"x-amzn-errortype"].decode() if error else None,
+            error_message=str(error)[:4 * MAX_SHOWN] if error and answer.status == 403 else None,
+            user_agent=agent.decode("latin-1")[:MAX_SHOWN] if agent else None)

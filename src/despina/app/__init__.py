@@ -1,0 +1,187 @@
+"""The composition root: Settings in, running server out. The only file that knows every part."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from despina.api.asgi import Api
+from despina.api.settings import ApiSettings
+from despina.app.http_server import ConnectionLimits, listen, run_http
+from despina.app.tls import Certificate, self_signed
+from despina.artifacts import open_artifacts
+from despina.auth.audit import AuditLog
+from despina.auth.gate import Gate
+from despina.auth.principals import Policies, Principals
+from despina.auth.role_bounds import PolicyRoleBounds
+from despina.auth.secrets import load_box
+from despina.control.hints import Hints
+from despina.control.jobs import JobRules, Jobs
+from despina.control.reconciler import Reconciler
+from despina.core.errors import DespinaError
+from despina.core.names import Cluster
+from despina.core.ports import JobStore, KeyStore
+from despina.core.principal import AccessKey, Principal
+from despina.core.roles import ParameterGroup
+from despina.engine import open_engine
+from despina.engine.local import LocalEngine
+from despina.settings import Settings
+from despina.store import open_key_store, open_store
+
+PROGRAMS = "despina.programs"
+"""The module that an engine starts."""
+
+
+class SystemClock:
+    """The machine's time of day."""
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+
+class Parts:
+    """A control plane: store, engine, jobs and the reconciler that moves them. ``close`` ends it; running jobs go on."""
+
+    def __init__(self, settings: Settings) -> None:
+        data = settings.data_dir.absolute()
+        self.folders = {"runs": data / "runs", "s3": data / "s3"}
+        try:
+            for folder in self.folders.values():
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DespinaError(f"The data directory {data} cannot be used: {error.strerror}.") from None
+        clock = SystemClock()
+        artifacts = open_artifacts(self.folders["s3"])
+        self.store: JobStore = open_store(settings.database_url or data / "despina.db")
+        hints = Hints()
+        self.engine: LocalEngine = open_engine(
+            settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
+            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"])}, on_change=hints.wake_run)
+        self.keys: KeyStore = open_key_store(settings.database_url or data / "despina.db")
+        principals = Principals(configured_principals(settings, data), self.keys)
+        self.gate: Gate | None = None
+        self.audit: AuditLog | None = None
+        if settings.iam_auth:
+            self.gate = Gate(principals=principals, open_box=lambda: load_box(data, os.environ), cluster=cluster(settings),
+                             clock=clock)
+            self.audit = AuditLog(data / "audit")
+        self.jobs = Jobs(store=self.store, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock, hints=hints,
+                         rules=job_rules(settings), bounds=PolicyRoleBounds(principals))
+        self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
+                                     stalled_after=round(settings.stalled_after_seconds * 1000))
+        self._thread = threading.Thread(target=self.reconciler.run, name="despina-reconciler", daemon=True)
+
+    def start(self) -> None:
+        """Begin to reconcile, in a thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End reconciling and let go of everything."""
+        self.reconciler.close()
+        self._thread.join(timeout=10)
+        self.engine.close()
+        self.store.close()
+        self.keys.close()
+        if self.audit is not None:
+            self.audit.close()
+
+
+def api(settings: Settings, parts: Parts) -> Api:
+    """The ASGI application over these parts."""
+    return Api(
+        parts.jobs,
+        gate=parts.gate,
+        audit=parts.audit,
+        settings=ApiSettings(
+            max_in_flight=settings.max_in_flight, requests_per_second=settings.requests_per_second,
+            max_body_bytes=settings.max_body_bytes, body_timeout_seconds=settings.body_timeout_seconds,
+            ml_enabled=settings.ml_enabled, iam_auth=settings.iam_auth, parameter_group=parameter_group(settings)),
+        cluster=cluster(settings))
+
+
+def parameter_group(settings: Settings) -> ParameterGroup:
+    """The roles that requests may name."""
+    return ParameterGroup(roles=settings.roles, default=settings.neptune_ml_iam_role)
+
+
+def job_rules(settings: Settings) -> JobRules:
+    """What jobs may do. Who has to sign comes from elsewhere, and has no business with the files of this machine."""
+    return JobRules(
+        max_active_jobs=settings.max_active_jobs, max_active_jobs_per_principal=settings.max_active_jobs_per_principal,
+        custom_models=settings.custom_models, file_locations=not settings.iam_auth, parameter_group=parameter_group(settings))
+
+
+def configured_principals(settings: Settings, data: Path) -> KeyStore:
+    """The principals of the configuration file, in memory.
+
+    Raises:
+        InvalidPolicy: a policy that is not understood; the text names principal and place.
+        IdTaken: two of them have an ARN or an access key in common.
+    """
+    store = open_key_store(":memory:")
+    for given in settings.principals:
+        arn = given.arn or f"arn:aws:iam::{settings.account_id}:user/{given.name}"
+        principal = Principal(name=given.name, arn=arn, policies=given.policies, boundary=given.boundary)
+        Policies.of(principal)
+        store.put_principal(principal)
+        if given.access_key_id:
+            sealed = load_box(data, os.environ).seal(given.secret_access_key, given.access_key_id)
+            store.add_key(AccessKey(id=given.access_key_id, principal=given.name, sealed=sealed, created_at=0))
+    return store
+
+
+def cluster(settings: Settings) -> Cluster:
+    """Where ARNs say that things are."""
+    return Cluster(region=settings.region, account_id=settings.account_id, resource_id=settings.resource_id)
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. ``ready`` is called with the server's URL once it accepts connections.
+
+    Raises:
+        DespinaError: the address or the data directory cannot be used.
+    """
+    listener = listen(settings.host, settings.port)
+    parts = Parts(settings)
+    certificate = _certificate(settings)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}"
+    limits = ConnectionLimits(max_connections=settings.max_connections, timeout_seconds=settings.connection_timeout_seconds,
+                              max_header_bytes=settings.max_header_bytes)
+    parts.start()
+    try:
+        run_http(api(settings, parts), listener, ready=lambda: ready(url), limits=limits, certificate=certificate)
+    finally:
+        parts.close()
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if settings.tls_self_signed:
+        return self_signed(settings.data_dir.absolute() / "tls", settings.host)
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        return Certificate(settings.tls_cert, settings.tls_key)
+    return None
+
+
+def reconcile(settings: Settings, *, ready: Callable[[], None]) -> None:
+    """Run the jobs until SIGTERM or SIGINT, without an API."""
+    parts = Parts(settings)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: ended.set())
+    parts.start()
+    ready()
+    ended.wait()
+    parts.close()
+
+
+def log_to_stderr(environ: Mapping[str, str]) -> None:
+    """Send the program's log to standard error; ``DESPINA_LOG_LEVEL`` sets the level (INFO)."""
+    logging.basicConfig(stream=sys.stderr, level=environ.get("DESPINA_LOG_LEVEL", "INFO").upper(),
+                        format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -1,0 +1,134 @@
+"""The audit log: who asked for what, and what came of it. JSON lines in ``audit.jsonl``, which is put aside when it is large.
+
+The names of its members follow CloudTrail where it has them (CloudTrail user guide, "CloudTrail record contents").
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from despina.core.frozen import Frozen
+
+logger = logging.getLogger(__name__)
+
+FILE = "audit.jsonl"
+MAX_BYTES = 16 * 2**20
+"""Of the file that is written to, before it is put aside."""
+KEPT = 16
+"""Files put aside; the oldest of more are deleted."""
+
+
+class Entry(Frozen, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One call. It never holds a secret, a session token or a signature."""
+
+    event_time: str
+    """UTC, ISO 8601."""
+    request_id: str
+    """As the answer's ``x-amzn-RequestId``."""
+    event_name: str
+    """The operation."""
+    action: str
+    """With the prefix of its service."""
+    source_ip_address: str
+    status: int
+    """The answer's HTTP status."""
+    principal: str | None = None
+    """An ARN; None when the signature could not be traced to one."""
+    access_key_id: str | None = None
+    """As the request names it."""
+    resource_id: str | None = None
+    """The id of the job or endpoint."""
+    error_code: str | None = None
+    """The exception's name; None: it succeeded."""
+    error_message: str | None = None
+    """Of a refusal: why."""
+    user_agent: str | None = None
+
+
+def event_time(at: datetime) -> str:
+    """The form of ``Entry.event_time``."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+
+
+class AuditLog:
+    """Writes entries. Several processes may write into one folder; one object belongs to one thread.
+
+    An entry is in the hands of the operating system when ``write`` returns: it outlives the process, not a power failure. If it
+    cannot be written the log of the server says so, and the call goes on.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> None:
+        self._folder, self._path = folder, folder / FILE
+        self._max_bytes, self._kept = max_bytes, kept
+        self._file: int | None = None
+        self._inode = 0
+        self._encode = msgspec.json.Encoder().encode
+        self._torn = False
+
+    def write(self, entry: Entry) -> None:
+        """Append an entry."""
+        try:
+            self._append(self._encode(entry) + b"\n")
+        except OSError as error:
+            logger.error("The audit log %s cannot be written: %s. Not in it: %s", self._path, error.strerror, entry)  # noqa: TRY400
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _append(self, line: bytes) -> None:
+        file = self._opened()
+        written = os.write(file, b"\n" + line if self._torn else line)
+        # On a full disk a part may have been written: the next entry begins a line of its own.
+        self._torn = written < len(line)
+        if self._torn:
+            raise OSError(None, "the disk took only a part of it")
+        if os.lseek(file, 0, os.SEEK_CUR) >= self._max_bytes:
+            self._put_aside()
+
+    def _opened(self) -> int:
+        """The file, opened anew if another process has put it aside."""
+        if self._file is not None:
+            try:
+                if os.stat(self._path).st_ino == self._inode:  # noqa: PTH116 - twice as fast, on every call
+                    return self._file
+            except FileNotFoundError:
+                pass
+            self.close()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._inode = os.fstat(self._file).st_ino
+        return self._file
+
+    def _put_aside(self) -> None:
+        now = datetime.now(UTC)
+        self._path.rename(self._folder / f"audit-{now:%Y%m%dT%H%M%S%f}-{os.getpid()}.jsonl")
+        self.close()
+        for old in _put_aside_files(self._folder)[:-self._kept]:
+            old.unlink(missing_ok=True)
+
+
+def read(folder: Path) -> Iterator[Entry]:
+    """The entries, the oldest first; what is not one, such as a line that a full disk has cut short, is left out."""
+    decoder = msgspec.json.Decoder(Entry)
+    for path in (*_put_aside_files(folder), folder / FILE):
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            continue
+        with file:
+            for line in file:
+                try:
+                    yield decoder.decode(line)
+                except msgspec.MsgspecError:
+                    continue
+
+
+def _put_aside_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("audit-*.jsonl"))
