@@ -62,6 +62,8 @@ class Settings(Frozen, frozen=True, kw_only=True):
     """Whether requests must be signed by a principal whose policies allow them."""
     custom_models: bool = False
     """Whether training jobs may run code that a client names (``customModelTrainingParameters``)."""
+    custom_models_user: str = ""
+    """The user of this machine that such code runs as, if the server is root; empty: the server's own."""
     neptune_ml_iam_role: str = ""
     """The cluster's default role, shown in ``/status``: that of requests that name none."""
     roles: tuple[str, ...] | None = None
@@ -99,7 +101,8 @@ class Settings(Frozen, frozen=True, kw_only=True):
 
 
 _SECTIONS = {
-    "cluster": ("region", "account_id", "resource_id", "ml_enabled", "custom_models", "neptune_ml_iam_role", "roles"),
+    "cluster": ("region", "account_id", "resource_id", "ml_enabled", "custom_models", "custom_models_user",
+                "neptune_ml_iam_role", "roles"),
     "limits": ("max_active_jobs", "max_active_jobs_per_principal", "max_in_flight", "requests_per_second", "max_connections",
                "connection_timeout_seconds", "max_header_bytes", "max_body_bytes", "body_timeout_seconds"),
 }

@@ -61,7 +61,8 @@ class Parts:
         hints = Hints()
         self.engine: LocalEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
-            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"])}, on_change=hints.wake_run)
+            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user},
+            on_change=hints.wake_run)
         self.keys: KeyStore = open_key_store(settings.database_url or data / "despina.db")
         principals = Principals(configured_principals(settings, data), self.keys)
         self.gate: Gate | None = None

@@ -82,7 +82,7 @@ def train(work: TrainWork, code: CustomCode, context: Context) -> dict[str, Any]
     processed, graph = processed_graph(context, work.processed)
     model = context.folder / "model"
     model.mkdir()
-    scripts = Scripts.prepare(source, context.folder)
+    scripts = Scripts.prepare(source, context.folder, read=[processed])
     course = Course(context, epochs=0, metric=given.metric, until=work.until)
     values: list[float] = []
 
@@ -129,10 +129,11 @@ def transform(work: TransformWork, code: CustomCode, context: Context) -> dict[s
     report = msgspec.json.decode((model / REPORT).read_bytes())
     write_json(model / REPORT, report | {"trials": work.trials})
     context.report(0, 1, "script")
-    Scripts.prepare(source, context.folder).run(
+    Scripts.prepare(source, context.folder, read=[processed]).run(
         code.transform, [], heard=lambda _: None, until=None,
         variables={"SM_DATA_DIR": str(_linked(processed, context)), "SM_MODEL_DIR": str(model), "SM_OUTPUT_DIR": str(output)})
-    shutil.copytree(output, model, dirs_exist_ok=True)
+    # Links stay links, which the store refuses: what they point at need not be the script's to show.
+    shutil.copytree(output, model, dirs_exist_ok=True, symlinks=True)
     context.store.put(model, Location.parse(work.output))
     shutil.rmtree(model)
     context.report(1, 1, "script")

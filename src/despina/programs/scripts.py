@@ -1,8 +1,11 @@
 """Running a user's own scripts: their files, their Python, their environment, and what they print."""
 
+import json
 import os
+import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -11,16 +14,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import despina
 from despina.core.errors import WorkFailed
+from despina.programs import confined
 
 PASSED_ON = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY",
              "DESPINA_RUN_ID", "DESPINA_RUN_FOLDER")
 """Of our environment. By the last two the run's processes are found; keys of the server are none of a script's business."""
+USER_VARIABLE = "DESPINA_CUSTOM_MODELS_USER"
+"""Of the environment: the user that scripts run as."""
 LAST_LINES = 10
 """Of a script that failed, which its reason quotes."""
 QUOTED = 700
@@ -38,10 +44,14 @@ class Scripts:
     folder: Path
     """The working directory of scripts, so that they can import one another."""
     python: str
-    home: Path
+    room: Path
+    """The folder that all of it lies in: the only one that scripts can write to."""
+    read: tuple[Path, ...]
+    """What they can read beside it and the system."""
+    user: str
 
     @classmethod
-    def prepare(cls, source: Path, run: Path) -> "Scripts":
+    def prepare(cls, source: Path, run: Path, *, read: Iterable[Path] = ()) -> "Scripts":
         """Copy the files below ``source``, and install their ``requirements.txt``, if there is one, into an environment of its own.
 
         It sees our packages (torch among them) behind its own.
@@ -49,24 +59,30 @@ class Scripts:
         Args:
             source: The user's files; they are only read.
             run: The run's folder; everything is made in it.
+            read: Folders that scripts have to read beside it.
 
         Raises:
-            WorkFailed: the requirements cannot be installed; the text has the last lines of what pip said.
+            WorkFailed: the requirements cannot be installed; the text has the last lines of what pip said. Or the user that the
+                scripts are to run as cannot get to the run's folder.
         """
-        folder, home = run / "code", run / "home"
+        folder = run / "code"
         shutil.copytree(source, folder)
-        home.mkdir()
+        for name in ("home", "tmp"):
+            (run / name).mkdir()
+        scripts = cls(folder=folder, python=sys.executable, room=run, user=os.environ.get(USER_VARIABLE, ""),
+                      read=(*_our_packages(), Path(sys.prefix), Path(sys.base_prefix), *read))
+        scripts._hand_over()
         if not (folder / "requirements.txt").is_file():
-            return cls(folder=folder, python=sys.executable, home=home)
+            return scripts
         environment = run / "venv"
-        _said([sys.executable, "-m", "venv", "--without-pip", str(environment)], folder, "a virtual environment cannot be made")
+        scripts._said([sys.executable, "-m", "venv", "--without-pip", str(environment)], "a virtual environment cannot be made")
         python = str(environment / "bin" / "python")
         packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment), "platbase": str(environment)}))
-        ours = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(Path(despina.__file__).parents[1]))
-        (packages / "despina.pth").write_text("\n".join(dict.fromkeys(ours)) + "\n", encoding="utf-8")
-        _said([sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check", "--quiet", "-r",
-               "requirements.txt"], folder, "requirements.txt cannot be installed")
-        return cls(folder=folder, python=python, home=home)
+        (packages / "despina.pth").write_text("\n".join(map(str, _our_packages())) + "\n", encoding="utf-8")
+        # Installing runs code too: that of packages without a wheel.
+        scripts._said([sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check", "--quiet", "-r",
+                       "requirements.txt"], "requirements.txt cannot be installed")
+        return replace(scripts, python=python)
 
     def run(self, script: str, arguments: Sequence[str], *, heard: Callable[[str], None], until: int | None,
             variables: Mapping[str, str]) -> bool:
@@ -77,7 +93,7 @@ class Scripts:
             arguments: Its command line.
             heard: Is given each line.
             until: The time (ms since 1970) at which it is ended; None: never.
-            variables: Of its environment, beside ``PASSED_ON``, ``HOME`` and ``SM_NUM_GPUS``.
+            variables: Of its environment, beside ``PASSED_ON``, ``HOME``, ``TMPDIR`` and ``SM_NUM_GPUS``.
 
         Returns:
             Whether it came to its own end.
@@ -85,10 +101,11 @@ class Scripts:
         Raises:
             WorkFailed: it failed; the text has its last lines.
         """
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= {"HOME": str(self.home), "PYTHONUNBUFFERED": "1", "SM_NUM_GPUS": "0", **variables}
-        process = subprocess.Popen([self.python, script, *arguments], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        self._hand_over()
+        process = subprocess.Popen(
+            self._confined([self.python, script, *arguments]), cwd=self.folder, env={**self._environment(), **variables},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            **self._as_user())
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         # Read in a thread: processes that the script leaves behind hold the pipe open, and would keep the run from ending.
         reader = _Reader(process.stdout, heard)
@@ -102,6 +119,56 @@ class Scripts:
             how = f"ended with exit status {status}" if status > 0 else f"was killed by {_signal(-status)}"
             raise WorkFailed(f"{script} {how}: {_quoted(reader.last.copy())}")
         return True
+
+
+    def _said(self, command: list[str], failure: str) -> None:
+        """Run a command of ours; what it says goes into the log, and its last lines into the error."""
+        passed_on = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")}
+        wheels = [path for path in map(Path, os.environ.get("PIP_FIND_LINKS", "").split()) if path.is_absolute()]
+        done = subprocess.run(replace(self, read=(*self.read, *wheels))._confined(command), cwd=self.folder,
+                              env=passed_on | self._environment(), capture_output=True, text=True, errors="replace", check=False,
+                              **self._as_user())
+        sys.stderr.write(done.stdout + done.stderr)
+        if done.returncode:
+            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            raise WorkFailed(f"{failure}: {_quoted(lines[-LAST_LINES:])}")
+
+    def _confined(self, command: list[str]) -> list[str]:
+        """The command, so that it reaches nothing but its folders."""
+        given = json.dumps({"read": [str(path) for path in self.read], "write": [str(self.room)]})
+        return [sys.executable, "-I", confined.__file__, given, *command]
+
+    def _environment(self) -> dict[str, str]:
+        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        return passed_on | {"HOME": str(self.room / "home"), "TMPDIR": str(self.room / "tmp"), "PYTHONUNBUFFERED": "1",
+                            "SM_NUM_GPUS": "0"}
+
+    def _as_user(self) -> dict[str, Any]:
+        return {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": ()} if self.user else {}
+
+    def _hand_over(self) -> None:
+        """Give the room to the user that scripts run as, if that is another one."""
+        if not self.user:
+            return
+        try:
+            known = pwd.getpwnam(self.user)
+            for path in (self.room, *self.room.rglob("*")):
+                os.chown(path, known.pw_uid, known.pw_gid, follow_symlinks=False)
+        except KeyError:
+            raise WorkFailed(f"{USER_VARIABLE} names the user '{self.user}', whom this system does not know") from None
+        except PermissionError:
+            raise WorkFailed(f"{USER_VARIABLE} names the user '{self.user}', but only root can run scripts as another user"
+                             ) from None
+        needed = (*self.room.resolve().parents, *Path(os.path.realpath(sys.executable)).parents)
+        shut = next((path for path in needed if not path.stat().st_mode & stat.S_IXOTH), None)
+        if shut is not None:
+            raise WorkFailed(f"scripts are to run as the user '{self.user}', who cannot get into {shut}: chmod o+x {shut}")
+
+
+def _our_packages() -> tuple[Path, ...]:
+    """Where the packages lie that scripts find behind their own."""
+    found = (Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib")), Path(despina.__file__).parents[1])
+    return tuple(dict.fromkeys(found))
 
 
 class _Reader(threading.Thread):
@@ -142,15 +209,6 @@ def _ended_at(until: int | None, process: "subprocess.Popen[str]") -> Iterator[C
     finally:
         closed.set()
         timer.cancel()
-
-
-def _said(command: list[str], folder: Path, failure: str) -> None:
-    """Run a command of ours; what it says goes into the log, and its last lines into the error."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
-    sys.stderr.write(done.stdout + done.stderr)
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise WorkFailed(f"{failure}: {_quoted(lines[-LAST_LINES:])}")
 
 
 def _quoted(lines: Iterable[str]) -> str:

@@ -169,14 +169,15 @@ def test_a_script_whose_time_is_over_is_ended_and_its_model_kept(place: Place) -
 
 
 def test_requirements_are_installed_beside_our_own_packages(place: Place) -> None:
-    wheel = place.bucket.parent / "greeting-1-py3-none-any.whl"
+    wheel = place.bucket / "code" / "greeting-1-py3-none-any.whl"
+    wheel.parent.mkdir()
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("greeting.py", "WORD = 'm=0.75'")
         archive.writestr("greeting-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1\n")
         archive.writestr("greeting-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr("greeting-1.dist-info/RECORD", "")
     write(place, KEEP + "import greeting, torch, despina.learn.tensors\nprint(greeting.WORD)",
-          **{"requirements.txt": f"--no-index\n{wheel}\n"})
+          **{"requirements.txt": f"--no-index\n./{wheel.name}\n"})
     assert msgspec.convert(custom.run(TRAIN, place.context), TrialResult).objective == 0.75
     with pytest.raises(ModuleNotFoundError):
         import greeting  # type: ignore[import-not-found]  # noqa: F401 - it must not have come into our own environment
