@@ -166,6 +166,7 @@ class Api:
             raise NotOffered(f"{operation.name} is not offered yet by this version of Despina "
                              "(data processing and model training are).")
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
+        call.resource_id = getattr(request, "id", None)
         if operation.path.startswith("/ml/"):
             self._settings.parameter_group.role_of(request)
         caller, result = call.caller(), None

@@ -1,4 +1,4 @@
-"""The command line: ``despina serve | reconcile | demo | plan | jobs … | keys …``. The job verbs speak the HTTP API alone."""
+"""The command line: ``despina serve | reconcile | demo | plan | jobs … | keys … | audit``. The job verbs speak HTTP alone."""
 
 import argparse
 import os
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from despina.cli import jobs, keys
+    from despina.cli import audit, jobs, keys
 
     parser = argparse.ArgumentParser(prog="despina", description="An open, self-hosted Neptune ML.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
 
     keys.add_commands(commands.add_parser("keys", help="principals, their policies and access keys",
                                           description="Principals, their policies and access keys, in a data directory."))
+    audit.add_arguments(commands.add_parser("audit", help="who asked for what, and what came of it",
+                                            description="The audit log of a data directory, the oldest call first."))
     jobs.add_commands(commands.add_parser("jobs", help="start, list, show and cancel jobs over the API",
                                           description="Start, list, show, follow and cancel jobs over the HTTP API."))
     return parser
