@@ -201,17 +201,17 @@ def median_time(address: tuple[str, int], request: bytes, size: int, *, before: 
     return statistics.median(times)
 
 
-async def throughput(address: tuple[str, int], request: bytes, size: int, seconds: float) -> float:
-    """Answers a second over all connections, each with ``AHEAD`` requests in flight."""
+async def throughput(address: tuple[str, int], request: bytes, size: int, seconds: float, *, ahead: int = AHEAD) -> float:
+    """Answers a second over all connections, each with ``ahead`` requests in flight."""
     end = time.perf_counter() + seconds
 
     async def one() -> int:
-        reader, writer = await asyncio.open_connection(*address, limit=4 * size * AHEAD + 65_536)
+        reader, writer = await asyncio.open_connection(*address, limit=4 * size * ahead + 65_536)
         answers = 0
         while time.perf_counter() < end:
-            writer.write(request * AHEAD)
-            await reader.readexactly(size * AHEAD)
-            answers += AHEAD
+            writer.write(request * ahead)
+            await reader.readexactly(size * ahead)
+            answers += ahead
         writer.close()
         return answers
 

@@ -119,7 +119,7 @@ def test_no_server(despina: Despina) -> None:
 
 
 @pytest.mark.parametrize(("flags", "text"), [
-    (["--tls-cert", "c.pem"], "not offered yet"), (["--port", "99999"], "at most 65535"),
+    (["--tls-cert", "c.pem"], "tls_cert and tls_key must be given together"), (["--port", "99999"], "at most 65535"),
     (["--config", "/nowhere.toml"], "/nowhere.toml"),
     (["--engine", "ray://head:8265"], "not offered yet"), (["--database-url", "postgresql://db/x"], "not offered yet"),
     (["--host", "203.0.113.1"], "Cannot listen"),

@@ -5,7 +5,6 @@ from random import Random
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -183,7 +182,7 @@ def test_a_signature_is_good_for_its_scope_only(made: tuple[Request, str | None]
     request, token = made
     claim = parse(request)
     other = {"day": "20010101", "region": "eu-west-1", "service": "sagemaker", "terminator": "aws5_request"}[part]
-    scope = msgspec.structs.replace(claim, **{part: other}).scope
+    scope = "/".join(claim.credential._replace(**{part: other})[1:5])
     tampered = at_authorization(request, lambda text: text.replace(claim.scope.encode(), scope.encode()).replace(
         quote(claim.scope, safe="").encode(), quote(scope, safe="").encode()))
     with pytest.raises(AccessDenied):

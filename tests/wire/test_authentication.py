@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,11 +75,22 @@ def refused(server: Server, keys: Keys, **changes: Any) -> str:
 
 def test_boto3_works_as_without_signatures(guarded: Server, alice: Keys, export: Path) -> None:
     signed = client(guarded, alice)
-    signed.start_ml_data_processing_job(id="dp", inputDataS3Location=export.as_uri(), processedDataS3Location="s3://test/processed")
+    shutil.copytree(export, guarded.path("s3://test/exports/colours"))
+    places = {"inputDataS3Location": "s3://test/exports/colours", "processedDataS3Location": "s3://test/processed"}
+    signed.start_ml_data_processing_job(id="dp", **places)
     assert "dp" in signed.list_ml_data_processing_jobs(maxItems=5)["ids"]
     assert signed.get_ml_data_processing_job(id="dp")["id"] == "dp"
     with pytest.raises(signed.exceptions.MLResourceNotFoundException):
         signed.get_ml_model_training_job(id="nobody")
+
+
+def test_files_of_the_server_may_not_be_named(guarded: Server, alice: Keys, export: Path) -> None:
+    signed = client(guarded, alice)
+    for places in ({"inputDataS3Location": export.as_uri(), "processedDataS3Location": "s3://test/processed"},
+                   {"inputDataS3Location": "s3://test/exports/colours", "processedDataS3Location": "file:///tmp/out"}):
+        with pytest.raises(ClientError, match="a file of the server's machine") as caught:
+            signed.start_ml_data_processing_job(**places)
+        assert caught.value.response["Error"]["Code"] == "BadRequestException"
 
 
 def test_who_is_not_known_or_does_not_sign_is_refused(guarded: Server, alice: Keys) -> None:

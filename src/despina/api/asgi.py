@@ -130,7 +130,7 @@ class Api:
         if route is None or operation is None:
             raise MethodNotAllowed(f"The method {scope['method']} is not allowed at this path: it must be "
                                    f"{' or '.join(methods)}.", allowed=tuple(methods))
-        call.operation, call.resource_id = operation, unquote(raw_id) or None
+        call.operation, call.resource_id = operation, unquote(raw_id) if raw_id else None
         body = b""
         if operation.method == "POST":
             # Not yet in flight: who sends a body slowly takes nobody's place.
@@ -156,7 +156,7 @@ class Api:
             raise
         if operation.metered:
             self._limits.take(call.credential.principal.arn)
-        self._gate.authorize(call.credential, operation.action, context(scope))
+        self._gate.authorize(call.credential, operation.action, lambda: context(scope))
 
     async def _perform(self, call: Call, route: Route, raw_id: bytes, scope: Scope, body: bytes) -> bytes:
         operation = route.operation
@@ -168,7 +168,7 @@ class Api:
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
         call.resource_id = getattr(request, "id", None)
         if operation.path.startswith("/ml/"):
-            self._settings.parameter_group.role_of(request)
+            self._settings.parameter_group.check(request)
         caller, result = call.caller(), None
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()

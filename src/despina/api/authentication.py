@@ -1,7 +1,9 @@
 """A request as the gate wants it: what is signed, and what policies may ask of it."""
 
 import re
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from despina.api.scope import Scope, client_host, header, raw_path
 from despina.auth.canonical import Request
@@ -13,8 +15,8 @@ _KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
 
 def signed_request(scope: Scope, body: bytes) -> Request:
     """The request as it stands on the wire."""
-    return Request(method=scope["method"], raw_path=raw_path(scope), raw_query=scope["query_string"],
-                   headers=tuple((bytes(name), bytes(value)) for name, value in scope["headers"]), body=body)
+    return Request(method=scope["method"], raw_path=raw_path(scope), raw_query=scope["query_string"], headers=scope["headers"],
+                   body=body)
 
 
 def claimed_key(scope: Scope) -> str | None:
@@ -32,10 +34,15 @@ def context(scope: Scope) -> dict[str, str]:
     ``aws:SourceIp`` is missing on a Unix socket, ``aws:UserAgent`` where the client does not tell.
     """
     found = {"aws:SecureTransport": "true" if scope.get("scheme") == "https" else "false",
-             "aws:CurrentTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+             "aws:CurrentTime": _iso(int(time.time()))}
     host, agent = client_host(scope), header(scope, b"user-agent")
     if host:
         found["aws:SourceIp"] = host
     if agent is not None:
         found["aws:UserAgent"] = agent.decode("latin-1")
     return found
+
+
+@lru_cache(1)
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,5 +1,6 @@
 """The composition root: Settings in, running server out. The only file that knows every part."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -36,6 +37,11 @@ PROGRAMS = "despina.programs"
 """The module that an engine starts."""
 
 
+def _next_turn(call: Callable[[], None]) -> None:
+    """Have something called in the next turn of the event loop."""
+    asyncio.get_running_loop().call_soon(call)
+
+
 class SystemClock:
     """The machine's time of day."""
 
@@ -69,8 +75,8 @@ class Parts:
         self.audit: AuditLog | None = None
         if settings.iam_auth:
             self.gate = Gate(principals=principals, open_box=lambda: load_box(data, os.environ), cluster=cluster(settings),
-                             clock=clock)
-            self.audit = AuditLog(data / "audit")
+                             clock=clock, soon=_next_turn)
+            self.audit = AuditLog(data / "audit", soon=_next_turn)
         self.jobs = Jobs(store=self.store, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock, hints=hints,
                          rules=job_rules(settings), bounds=PolicyRoleBounds(principals))
         self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
@@ -128,7 +134,7 @@ def configured_principals(settings: Settings, data: Path) -> KeyStore:
     for given in settings.principals:
         arn = given.arn or f"arn:aws:iam::{settings.account_id}:user/{given.name}"
         principal = Principal(name=given.name, arn=arn, policies=given.policies, boundary=given.boundary)
-        Policies.of(principal)
+        Policies(principal)
         store.put_principal(principal)
         if given.access_key_id:
             sealed = load_box(data, os.environ).seal(given.secret_access_key, given.access_key_id)

@@ -5,8 +5,9 @@ The names of its members follow CloudTrail where it has them (CloudTrail user gu
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -49,44 +50,74 @@ class Entry(Frozen, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     user_agent: str | None = None
 
 
-def event_time(at: datetime) -> str:
-    """The form of ``Entry.event_time``."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+def event_time(ms: int) -> str:
+    """The form of ``Entry.event_time``, from milliseconds since 1970."""
+    return f"{_second(ms // 1000)}.{ms % 1000:03}Z"
+
+
+@lru_cache(4)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 class AuditLog:
     """Writes entries. Several processes may write into one folder; one object belongs to one thread.
 
-    An entry is in the hands of the operating system when ``write`` returns: it outlives the process, not a power failure. If it
-    cannot be written the log of the server says so, and the call goes on.
+    What has been flushed is in the hands of the operating system: it outlives the process, not a power failure. If it cannot be
+    written the log of the server says so, and the calls go on.
+
+    Args:
+        folder: Where the files lie.
+        soon: Is given ``flush``, to be called soon, when an entry is added to none: an event loop's ``call_soon``, so that the
+            calls of one turn are written together. None: every entry is written at once.
+        max_bytes: Of a file, before it is put aside.
+        kept: Files put aside.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> None:
+    def __init__(self, folder: Path, *, soon: Callable[[Callable[[], None]], object] | None = None, max_bytes: int = MAX_BYTES,
+                 kept: int = KEPT) -> None:
         self._folder, self._path = folder, folder / FILE
         self._max_bytes, self._kept = max_bytes, kept
         self._file: int | None = None
         self._inode = 0
         self._encode = msgspec.json.Encoder().encode
         self._torn = False
+        self._soon = soon
+        self._waiting: list[bytes] = []
 
     def write(self, entry: Entry) -> None:
-        """Append an entry."""
+        """Add an entry."""
+        self._waiting.append(self._encode(entry) + b"\n")
+        if self._soon is None:
+            self.flush()
+        elif len(self._waiting) == 1:
+            self._soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what was added."""
+        lines, self._waiting = b"".join(self._waiting), []
         try:
-            self._append(self._encode(entry) + b"\n")
+            self._append(lines)
         except OSError as error:
-            logger.error("The audit log %s cannot be written: %s. Not in it: %s", self._path, error.strerror, entry)  # noqa: TRY400
+            logger.error("The audit log %s cannot be written: %s. Perhaps not in it: %s", self._path, error.strerror,  # noqa: TRY400
+                         lines.decode())
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what was added, and close the file."""
+        if self._waiting:
+            self.flush()
+        self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, lines: bytes) -> None:
         file = self._opened()
-        written = os.write(file, b"\n" + line if self._torn else line)
+        written = os.write(file, b"\n" + lines if self._torn else lines)
         # On a full disk a part may have been written: the next entry begins a line of its own.
-        self._torn = written < len(line)
+        self._torn = written < len(lines)
         if self._torn:
             raise OSError(None, "the disk took only a part of it")
         if os.lseek(file, 0, os.SEEK_CUR) >= self._max_bytes:
@@ -100,7 +131,7 @@ class AuditLog:
                     return self._file
             except FileNotFoundError:
                 pass
-            self.close()
+            self._close()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._inode = os.fstat(self._file).st_ino
@@ -109,7 +140,7 @@ class AuditLog:
     def _put_aside(self) -> None:
         now = datetime.now(UTC)
         self._path.rename(self._folder / f"audit-{now:%Y%m%dT%H%M%S%f}-{os.getpid()}.jsonl")
-        self.close()
+        self._close()
         for old in _put_aside_files(self._folder)[:-self._kept]:
             old.unlink(missing_ok=True)
 

@@ -6,9 +6,8 @@ Source: IAM user guide, "Create a signed AWS API request" (step 1, "Create a can
 """
 
 import re
-from functools import cached_property
-
-from despina.core.frozen import Frozen
+from collections.abc import Iterable
+from functools import lru_cache
 
 SIGNATURE_PARAMETER = b"X-Amz-Signature"
 """The only parameter of a query that is not signed."""
@@ -22,35 +21,74 @@ _IN_PATH = re.compile(rb"[^/A-Za-z0-9._~-]")
 _IN_QUERY = re.compile(rb"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~-]")
 
 
-class Request(Frozen, frozen=True, kw_only=True, dict=True):
-    """An HTTP request as it stands on the wire."""
+_REMEMBERED = 256
+"""Paths and queries whose canonical form is kept: clients that poll ask for the same again and again."""
 
-    method: str
-    raw_path: bytes
-    """Still percent-encoded, without the query."""
-    raw_query: bytes = b""
-    headers: tuple[tuple[bytes, bytes], ...]
-    """Names in any case, and values, in the order of the wire."""
-    body: bytes = b""
 
-    @cached_property
+class Request:
+    """An HTTP request as it stands on the wire.
+
+    Args:
+        method: The HTTP method.
+        raw_path: Still percent-encoded, without the query.
+        raw_query: Still percent-encoded.
+        headers: Names in any case, and values, in the order of the wire.
+        body: All of it.
+    """
+
+    __slots__ = ("_values", "body", "headers", "method", "raw_path", "raw_query")
+
+    def __init__(self, *, method: str, raw_path: bytes, raw_query: bytes = b"", headers: Iterable[tuple[bytes, bytes]],
+                 body: bytes = b"") -> None:
+        self.method, self.raw_path, self.raw_query, self.body = method, raw_path, raw_query, body
+        self.headers = tuple(headers)
+        self._values = dict(self.headers)
+        if len(self._values) < len(self.headers) or not all(map(bytes.islower, self._values)):
+            self._values = _joined(self.headers)
+
+    def has(self, name: bytes) -> bool:
+        """Whether there is a header of this (lower-case) name."""
+        return name in self._values
+
+    def value(self, name: bytes) -> bytes | None:
+        """The canonical value of a header, by lower-case name: trimmed, white space squeezed, several joined with commas."""
+        raw = self._values.get(name)
+        return None if raw is None else b" ".join(raw.split())
+
+    @property
     def values(self) -> dict[bytes, bytes]:
-        """The headers' canonical values by lower-case name: trimmed, white space squeezed, those of one name joined with commas."""
-        values: dict[bytes, bytes] = {}
-        for name, raw in self.headers:
-            key, value = name.lower(), b" ".join(raw.split())
-            values[key] = values[key] + b"," + value if key in values else value
-        return values
+        """The canonical values of all headers by lower-case name."""
+        return {name: b" ".join(raw.split()) for name, raw in self._values.items()}
 
-    @cached_property
+    @property
     def parameters(self) -> tuple[tuple[bytes, bytes], ...]:
         """Names and values of the query, encoded in the one way that is canonical, sorted."""
-        pairs = []
-        for item in self.raw_query.split(b"&"):
-            if item:
-                name, _, value = item.partition(b"=")
-                pairs.append((encode_text(name), encode_text(value)))
-        return tuple(sorted(pairs))
+        return _parameters(self.raw_query)
+
+
+def _joined(headers: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes]:
+    """Headers whose names have capitals or come again."""
+    values: dict[bytes, bytes] = {}
+    for name, raw in headers:
+        key, value = name.lower(), b" ".join(raw.split())
+        values[key] = values[key] + b"," + value if key in values else value
+    return values
+
+
+@lru_cache(_REMEMBERED)
+def _parameters(raw_query: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    pairs = []
+    for item in raw_query.split(b"&"):
+        if item:
+            name, _, value = item.partition(b"=")
+            pairs.append((encode_text(name), encode_text(value)))
+    return tuple(sorted(pairs))
+
+
+@lru_cache(_REMEMBERED)
+def canonical_path(raw_path: bytes) -> bytes:
+    """The path as it is signed."""
+    return encode_path(normalize_path(raw_path))
 
 
 def normalize_path(path: bytes) -> bytes:
@@ -78,6 +116,7 @@ def encode_text(raw: bytes) -> bytes:
     return _IN_QUERY.sub(lambda match: _CANONICAL[match[0].upper()], raw)
 
 
+@lru_cache(_REMEMBERED)
 def canonical_query(parameters: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """The parameters of a request without the signature."""
     return b"&".join([name + b"=" + value for name, value in parameters if name != SIGNATURE_PARAMETER])

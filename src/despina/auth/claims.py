@@ -6,6 +6,8 @@ Source: IAM user guide, "Authentication methods" and "Create a signed AWS API re
 import re
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from despina.auth.canonical import Request
@@ -19,10 +21,14 @@ MAX_EXPIRES = 604800
 MAX_SHOWN = 100
 """Characters of the client's own that a refusal quotes."""
 
+_REMEMBERED = 256
+"""Parts of claims that are kept as read: a client's are the same over many requests, but for the signature."""
+
 _BASIC = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) (?:GMT|-0000)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+(?:;[!#$%&'*+.^_`|~0-9a-z-]+)*")
+_LIST_OF_NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+(?:;[!#$%&'*+.^_`|~0-9a-z-]+)*")
+_SIGNATURE_LENGTH = 64
 _HEXADECIMAL = re.compile(rb"[0-9a-f]{64}")
 _EXPIRES = re.compile(rb"[0-9]{1,6}")
 _SIGNED_DATES = (b"x-amz-date", b"date")
@@ -34,15 +40,22 @@ _ANY_IN_QUERY = frozenset(_IN_QUERY + _OPTIONAL_IN_QUERY)
 _SIGN_OF_PRESIGNED = (b"X-Amz-Algorithm", b"X-Amz-Signature")
 
 
-class Claim(Frozen, frozen=True, kw_only=True):
-    """Who says to have signed a request, when, for what, and the signature. It is not true before ``sigv4.verify`` says so."""
+class CredentialScope(NamedTuple):
+    """The credential of a claim: an access key, and what its signature is for."""
 
     key_id: str
-    """The access key's id."""
     day: str
     region: str
     service: str
     terminator: str
+    text: str
+    """All but the access key, with slashes between them."""
+
+
+class Claim(Frozen, frozen=True, kw_only=True):
+    """Who says to have signed a request, when, for what, and the signature. It is not true before ``sigv4.verify`` says so."""
+
+    credential: CredentialScope
     signed_headers: tuple[bytes, ...]
     """Lower-case names in the order of the claim. They are all in the request, and the host and a date are among what is signed."""
     signature: str
@@ -59,9 +72,14 @@ class Claim(Frozen, frozen=True, kw_only=True):
     """The body's hash, where a presigned request has it in its query."""
 
     @property
+    def key_id(self) -> str:
+        """The access key's id."""
+        return self.credential.key_id
+
+    @property
     def scope(self) -> str:
         """The credential scope."""
-        return f"{self.day}/{self.region}/{self.service}/{self.terminator}"
+        return self.credential.text
 
 
 def refuse(text: str, detail: str = "") -> AccessDenied:
@@ -81,20 +99,50 @@ def parse(request: Request) -> Claim:
     Raises:
         AccessDenied: the request is not signed, or what it says is malformed or incomplete.
     """
-    authorization = request.values.get(b"authorization")
-    named = [(name, unquote_to_bytes(value)) for name, value in request.parameters if name in _ANY_IN_QUERY]
-    presigned = any(name in _SIGN_OF_PRESIGNED for name, _ in named)
+    authorization = request.value(b"authorization")
+    presigned = _is_presigned(request.parameters)
     if authorization is not None and presigned:
         raise refuse("The request has both an Authorization header and a signature in its query: one of them must be left out.")
     if presigned:
-        return _from_query(request, named)
+        return _from_query(request)
     if authorization is None:
         raise refuse("Missing Authentication Token.",
                      "The request is not signed: it has no Authorization header, and no X-Amz-Signature in its query.")
     return _from_header(request, authorization)
 
 
+@lru_cache(_REMEMBERED)
+def _is_presigned(parameters: tuple[tuple[bytes, bytes], ...]) -> bool:
+    return any(name in _SIGN_OF_PRESIGNED for name, _ in parameters)
+
+
 def _from_header(request: Request, authorization: bytes) -> Claim:
+    start = authorization[:-_SIGNATURE_LENGTH]
+    if start.endswith(b"Signature="):
+        elements, signature = _elements(start + b"0"), authorization[-_SIGNATURE_LENGTH:]
+    else:
+        elements = _elements(authorization)
+        signature = elements[b"Signature"]
+    credential, signed_headers = _credential(elements[b"Credential"]), _there(request, _names(elements[b"SignedHeaders"]))
+    date = _date_header(signed_headers)
+    timestamp, signed_at = _timestamp(request.value(date) or b"", http_date=date == b"date")
+    return Claim(credential=credential, signed_headers=signed_headers, signature=_signature(signature), timestamp=timestamp,
+                 signed_at=signed_at, token=request.value(b"x-amz-security-token") or b"")
+
+
+@lru_cache(_REMEMBERED)
+def _date_header(signed_headers: tuple[bytes, ...]) -> bytes:
+    """The header that says when the request was signed."""
+    for name in _SIGNED_DATES:
+        if name in signed_headers:
+            return name
+    raise refuse("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+                 f"It must be signed; the signed headers are {shown(b';'.join(signed_headers))}.")
+
+
+@lru_cache(_REMEMBERED)
+def _elements(authorization: bytes) -> dict[bytes, bytes]:
+    """The parts of the header's value, which has each of them once. But for the signature's digits they stay the same for a day."""
     scheme, blank, rest = authorization.partition(b" ")
     if not blank or scheme != ALGORITHM.encode("ascii"):
         # A header of one word may be a secret.
@@ -109,17 +157,11 @@ def _from_header(request: Request, authorization: bytes) -> Claim:
     if len(elements) > len(_IN_HEADER):
         raise refuse("The request did not include the required authorization header, or it was malformed.",
                      f"It must have Credential, SignedHeaders and Signature once each and nothing else, not {len(elements)} parts.")
-    signed_headers = _signed_headers(request, values[b"SignedHeaders"])
-    date = next((name for name in _SIGNED_DATES if name in signed_headers), None)
-    if date is None:
-        raise refuse("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
-                     f"It must be signed; the signed headers are {shown(values[b'SignedHeaders'])}.")
-    timestamp = _timestamp(request.values[date], http_date=date == b"date")
-    return _claim(values[b"Credential"], signed_headers, values[b"Signature"], timestamp,
-                  token=request.values.get(b"x-amz-security-token", b""))
+    return values
 
 
-def _from_query(request: Request, named: list[tuple[bytes, bytes]]) -> Claim:
+def _from_query(request: Request) -> Claim:
+    named = [(name, unquote_to_bytes(value)) for name, value in request.parameters if name in _ANY_IN_QUERY]
     values = dict(named)
     missing = [name for name in _IN_QUERY if not values.get(name)]
     if missing:
@@ -133,47 +175,58 @@ def _from_query(request: Request, named: list[tuple[bytes, bytes]]) -> Claim:
     expires = int(raw) if _EXPIRES.fullmatch(raw) else 0
     if not 1 <= expires <= MAX_EXPIRES:
         raise refuse(f"X-Amz-Expires must be a number of seconds between 1 and {MAX_EXPIRES} (seven days), not {shown(raw)}.")
-    token = values.get(b"X-Amz-Security-Token") or request.values.get(b"x-amz-security-token", b"")
-    return _claim(values[b"X-Amz-Credential"], _signed_headers(request, values[b"X-Amz-SignedHeaders"]), values[b"X-Amz-Signature"],
-                  _timestamp(values[b"X-Amz-Date"]), token=token, expires=expires, payload_hash=values.get(b"X-Amz-Content-Sha256"))
+    timestamp, signed_at = _timestamp(values[b"X-Amz-Date"])
+    return Claim(
+        credential=_credential(values[b"X-Amz-Credential"]),
+        signed_headers=_there(request, _names(values[b"X-Amz-SignedHeaders"])),
+        signature=_signature(values[b"X-Amz-Signature"]), timestamp=timestamp, signed_at=signed_at, expires=expires,
+        token=values.get(b"X-Amz-Security-Token") or request.value(b"x-amz-security-token") or b"",
+        payload_hash=values.get(b"X-Amz-Content-Sha256"))
 
 
-def _claim(credential: bytes, signed_headers: tuple[bytes, ...], signature: bytes, timestamp: str, *, token: bytes,
-           expires: int | None = None, payload_hash: bytes | None = None) -> Claim:
+@lru_cache(_REMEMBERED)
+def _credential(credential: bytes) -> CredentialScope:
     parts = credential.decode("utf-8", "replace").rsplit("/", 4)
     if len(parts) < 5 or not all(parts) or not credential.isascii():
         raise refuse("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got "
                      f"{shown(credential)}.")
-    if not _HEXADECIMAL.fullmatch(signature):
-        raise refuse(f"The signature must be 64 lower-case hexadecimal digits; it has {len(signature)} characters.")
     key_id, day, region, service, terminator = parts
-    return Claim(
-        key_id=key_id, day=day, region=region, service=service, terminator=terminator, signed_headers=signed_headers,
-        signature=signature.decode("ascii"), timestamp=timestamp, signed_at=int(datetime.fromisoformat(timestamp).timestamp()),
-        token=token, expires=expires, payload_hash=payload_hash)
+    return CredentialScope(key_id, day, region, service, terminator, text="/".join(parts[1:]))
 
 
-def _signed_headers(request: Request, raw: bytes) -> tuple[bytes, ...]:
-    if not _NAMES.fullmatch(raw):
-        raise refuse(f"SignedHeaders must be lower-case header names with semicolons between them, not {shown(raw)}.")
-    names = tuple(raw.split(b";"))
-    if b"host" not in names:
-        raise refuse(f"'Host' must be a 'SignedHeader' in the AWS Authorization; the signed headers are {shown(raw)}.")
+def _signature(raw: bytes) -> str:
+    if not _HEXADECIMAL.fullmatch(raw):
+        raise refuse(f"The signature must be 64 lower-case hexadecimal digits; it has {len(raw)} characters.")
+    return raw.decode("ascii")
+
+
+def _there(request: Request, names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The names of signed headers, which the request has all."""
     for name in names:
-        if name not in request.values:
+        if not request.has(name):
             raise refuse(f"{shown(name)} is named as a SignedHeader, but it does not exist in the HTTP request.")
     return names
 
 
-def _timestamp(raw: bytes, *, http_date: bool = False) -> str:
-    """A date in ISO 8601's basic format, or a ``Date`` header, which may be in HTTP's: in the first of these forms."""
+@lru_cache(_REMEMBERED)
+def _names(raw: bytes) -> tuple[bytes, ...]:
+    if not _LIST_OF_NAMES.fullmatch(raw):
+        raise refuse(f"SignedHeaders must be lower-case header names with semicolons between them, not {shown(raw)}.")
+    names = tuple(raw.split(b";"))
+    if b"host" not in names:
+        raise refuse(f"'Host' must be a 'SignedHeader' in the AWS Authorization; the signed headers are {shown(raw)}.")
+    return names
+
+
+@lru_cache(_REMEMBERED)
+def _timestamp(raw: bytes, *, http_date: bool = False) -> tuple[str, int]:
+    """A date in ISO 8601's basic format, or a ``Date`` header, which may be in HTTP's: in the first form, and as seconds."""
     text = raw.decode("latin-1")
     if http_date and (match := _HTTP_DATE.fullmatch(text)) and match[2] in _MONTHS:
         day, month, year, hour, minute, second = match.groups()
         text = f"{year}{_MONTHS.index(month) + 1:02}{day}T{hour}{minute}{second}Z"
     if _BASIC.fullmatch(text):
         with suppress(ValueError):  # 31 February
-            datetime.fromisoformat(text)
-            return text
+            return text, int(datetime.fromisoformat(text).timestamp())
     form = " or in HTTP's, as in 'Sun, 30 Aug 2015 12:36:00 GMT'" if http_date else ""
     raise refuse(f"Date must be in ISO-8601 'basic format'. Got {shown(raw)}.", f"It must be as in '20150830T123600Z'{form}.")

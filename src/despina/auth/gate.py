@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from despina.auth.canonical import Request
 from despina.auth.claims import parse, refuse, shown
-from despina.auth.policy import AuthorizationRequest
 from despina.auth.principals import Policies, Principals
 from despina.auth.secrets import SecretBox
 from despina.auth.signing_keys import SigningKeys
@@ -35,10 +34,14 @@ class Gate:
         open_box: Gives the box that secrets lie in; asked when the first key is met.
         cluster: What is asked for: its region is that of signatures, its resource that of policies.
         clock: The time that signatures are held against.
+        soon: Calls what it is given in the next turn of the event loop: a key that is looked up is good for all requests of one
+            turn, since these have arrived before anybody could have changed it. None: keys are looked up for every request.
     """
 
-    def __init__(self, *, principals: Principals, open_box: Callable[[], SecretBox], cluster: Cluster, clock: Clock) -> None:
-        self._principals, self._open_box, self._clock = principals, open_box, clock
+    def __init__(self, *, principals: Principals, open_box: Callable[[], SecretBox], cluster: Cluster, clock: Clock,
+                 soon: Callable[[Callable[[], None]], None] | None = None) -> None:
+        self._principals, self._open_box, self._clock, self._soon = principals, open_box, clock, soon
+        self._looked_up: dict[str, _Ready] = {}
         self._region = cluster.region
         self._resource = f"arn:aws:{SERVICE}:{cluster.region}:{cluster.account_id}:{cluster.resource_id}/database"
         self._account = cluster.account_id
@@ -66,31 +69,39 @@ class Gate:
             raise refuse("The security token included in the request is expired.")
         return ready.credential
 
-    def authorize(self, credential: Credential, action: str, context: Mapping[str, str]) -> None:
+    def authorize(self, credential: Credential, action: str, context: Callable[[], Mapping[str, str]]) -> None:
         """Let a principal pass that may do this.
 
         Args:
             credential: As ``authenticate`` has given it.
             action: The IAM action, without the prefix of its service.
-            context: Values of condition keys that the edge knows.
+            context: Gives the values of condition keys that the edge knows.
 
         Raises:
             AccessDenied: its policies do not allow it.
         """
-        principal, now = credential.principal, self._clock.now()
-        ready = self._ready_for(credential)
-        kind = "AssumedRole" if ":role/" in principal.arn else "User"
-        decision = ready.policies.decide(AuthorizationRequest(
-            action=f"{SERVICE}:{action}", resource=self._resource, context={
-                **context, "aws:PrincipalArn": principal.arn, "aws:PrincipalType": kind, "aws:PrincipalAccount": self._account,
-                "aws:username": principal.name, "aws:RequestedRegion": self._region, "aws:EpochTime": str(now // 1000)}))
+        principal = credential.principal
+
+        def whole() -> dict[str, str]:
+            kind = "AssumedRole" if ":role/" in principal.arn else "User"
+            return {**context(), "aws:PrincipalArn": principal.arn, "aws:PrincipalType": kind, "aws:username": principal.name,
+                    "aws:PrincipalAccount": self._account, "aws:RequestedRegion": self._region,
+                    "aws:EpochTime": str(self._clock.now() // 1000)}
+
+        decision = self._ready_for(credential).policies.decide(f"{SERVICE}:{action}", self._resource, whole)
         if not decision.allowed:
             raise refuse(f"User: {principal.arn} is not authorized to perform: {SERVICE}:{action} on resource: {self._resource} "
                          f"{decision}.")
 
     def _find(self, key_id: str) -> _Ready | None:
-        credential = self._principals.find(key_id)
-        return None if credential is None else self._ready_for(credential)
+        ready = self._looked_up.get(key_id)
+        if ready is None and (credential := self._principals.find(key_id)) is not None:
+            ready = self._ready_for(credential)
+            if self._soon is not None:
+                if not self._looked_up:
+                    self._soon(self._looked_up.clear)
+                self._looked_up[key_id] = ready
+        return ready
 
     def _ready_for(self, credential: Credential) -> _Ready:
         key_id = credential.key.id
@@ -104,6 +115,6 @@ class Gate:
 
     def _made(self, credential: Credential) -> _Ready:
         key = credential.key
-        return _Ready(credential, policies=Policies.of(credential.principal), key=Key(
+        return _Ready(credential, policies=Policies(credential.principal), key=Key(
             identity=key.id.encode() + key.sealed, token_hash=key.token_hash,
             secret=lambda: self._open_box().open(key.sealed, key.id)))

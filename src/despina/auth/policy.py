@@ -155,6 +155,16 @@ def evaluate(policies: Iterable[Policy], boundary: Policy | None, request: Autho
     return Decision(allowed=True, reason=Reason.ALLOWED, statement=permission.name)
 
 
+def settled(policies: Iterable[Policy], boundary: Policy | None, action: str, resource: str) -> Decision | None:
+    """What is decided about an action and a resource, if no condition or variable of a statement about them can change it."""
+    policies = tuple(policies)
+    about = [_candidates(policy, action.lower(), resource) for policy in (*policies, *([boundary] if boundary else []))]
+    if any(statement.conditions or not statement.resources.static
+           for policy in about for statement in (*policy.denials, *policy.permissions)):
+        return None
+    return evaluate(policies, boundary, AuthorizationRequest(action=action, resource=resource))
+
+
 @lru_cache(maxsize=1024)
 def _candidates(policy: Policy, action: str, resource: str) -> Policy:
     """The part of a policy that may apply. It is remembered: requests are many, but are about few actions and resources."""

@@ -1,27 +1,40 @@
 """The principals of a server: those of its configuration file, and those of its store."""
 
-from despina.auth.policy import AuthorizationRequest, Decision, Policy, evaluate
-from despina.core.frozen import Frozen
+from collections.abc import Callable, Mapping
+
+from despina.auth.policy import AuthorizationRequest, Decision, Policy, evaluate, settled
 from despina.core.ports import KeyStore
 from despina.core.principal import Credential, Principal
 
+_REMEMBERED = 1024
+"""Actions and resources about which a principal's decision is kept."""
 
-class Policies(Frozen, frozen=True, kw_only=True):
-    """The policies of a principal, understood."""
 
-    identity: tuple[Policy, ...]
-    boundary: Policy | None
+class Policies:
+    """The policies of a principal, understood. Raises InvalidPolicy, which names the principal and the place."""
 
-    @classmethod
-    def of(cls, principal: Principal) -> "Policies":
-        """Raises InvalidPolicy, which names the principal and the place."""
-        return cls(
-            identity=tuple(Policy.parse(document, name=f"{principal.name}/{i}") for i, document in enumerate(principal.policies)),
-            boundary=None if principal.boundary is None else Policy.parse(principal.boundary, name=f"{principal.name}/boundary"))
+    def __init__(self, principal: Principal) -> None:
+        self._identity = tuple(
+            Policy.parse(document, name=f"{principal.name}/{i}") for i, document in enumerate(principal.policies))
+        self._boundary = (
+            None if principal.boundary is None else Policy.parse(principal.boundary, name=f"{principal.name}/boundary"))
+        self._settled: dict[tuple[str, str], Decision | None] = {}
 
-    def decide(self, request: AuthorizationRequest) -> Decision:
-        """Whether they allow it."""
-        return evaluate(self.identity, self.boundary, request)
+    def decide(self, action: str, resource: str, context: Callable[[], Mapping[str, str]]) -> Decision:
+        """Whether they allow it.
+
+        Args:
+            action: With its service.
+            resource: An ARN.
+            context: Gives the values of condition keys; asked only if a statement about this action has conditions.
+        """
+        about = action, resource
+        if about not in self._settled:
+            if len(self._settled) >= _REMEMBERED:
+                self._settled.clear()
+            self._settled[about] = settled(self._identity, self._boundary, action, resource)
+        return self._settled[about] or evaluate(
+            self._identity, self._boundary, AuthorizationRequest(action=action, resource=resource, context=context()))
 
 
 class Principals:

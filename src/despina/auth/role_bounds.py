@@ -5,7 +5,6 @@ Source: Service authorization reference, "Actions, resources, and condition keys
 
 from collections.abc import Iterable
 
-from despina.auth.policy import AuthorizationRequest
 from despina.auth.principals import Policies, Principals
 from despina.core.errors import AccessDenied
 from despina.core.location import Location
@@ -31,14 +30,13 @@ class PolicyRoleBounds:
         if location.scheme != "s3":
             raise AccessDenied(f"The role {role} has policies, which can only allow what is in S3, not {location}.")
         bucket, prefix = f"arn:aws:s3:::{location.bucket}", f"{location.key}/" if location.key else ""
-        asked = [AuthorizationRequest(action=action, resource=f"{bucket}/{prefix}{path}") for path in paths]
+        asked = [(action, f"{bucket}/{prefix}{path}") for path in paths]
         if action == "s3:GetObject":
-            asked.insert(0, AuthorizationRequest(action="s3:ListBucket", resource=bucket, context={"s3:prefix": prefix}))
-        for request in asked:
-            decision = policies.decide(request)
+            asked.insert(0, ("s3:ListBucket", bucket))
+        for needed, resource in asked:
+            decision = policies.decide(needed, resource, lambda: {"s3:prefix": prefix})
             if not decision.allowed:
-                raise AccessDenied(f"The role {role} is not authorized to perform: {request.action} on resource: "
-                                   f"{request.resource} {decision}.")
+                raise AccessDenied(f"The role {role} is not authorized to perform: {needed} on resource: {resource} {decision}.")
 
     def _policies(self, arn: str) -> Policies | None:
         principal = self._principals.by_arn(arn)
@@ -46,5 +44,5 @@ class PolicyRoleBounds:
             return None
         known = self._known.get(arn)
         if known is None or known[0] != principal:
-            known = self._known[arn] = (principal, Policies.of(principal))
+            known = self._known[arn] = (principal, Policies(principal))
         return known[1]

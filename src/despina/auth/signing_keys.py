@@ -4,9 +4,7 @@ Source: IAM user guide, "Create a signed AWS API request" (step 4, "Calculate th
 """
 
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
 
 TERMINATOR = "aws4_request"
 """The last part of every credential scope."""
@@ -24,7 +22,7 @@ def derive(secret: str, scope: Scope) -> bytes:
 
 
 class SigningKeys:
-    """Remembers the signing keys used last, so that each is derived once a day. It keeps no secret. Threads may share it.
+    """Remembers signing keys, so that each is derived once a day. It keeps no secret. Threads may share it.
 
     Args:
         size: Keys remembered at most.
@@ -32,8 +30,7 @@ class SigningKeys:
 
     def __init__(self, size: int = 1024) -> None:
         self._size = size
-        self._keys: OrderedDict[tuple[bytes, Scope], bytes] = OrderedDict()
-        self._lock = Lock()
+        self._keys: dict[tuple[bytes, Scope], bytes] = {}
 
     def get(self, identity: bytes, scope: Scope, secret: Callable[[], str]) -> bytes:
         """The signing key for a scope.
@@ -44,14 +41,9 @@ class SigningKeys:
             secret: Gives the secret access key; it is asked only when the signing key has to be derived.
         """
         entry = identity, scope
-        with self._lock:
-            key = self._keys.get(entry)
-            if key is not None:
-                self._keys.move_to_end(entry)
-                return key
-        key = derive(secret(), scope)
-        with self._lock:
-            self._keys[entry] = key
-            if len(self._keys) > self._size:
-                self._keys.popitem(last=False)
+        key = self._keys.get(entry)
+        if key is None:
+            if len(self._keys) >= self._size:
+                self._keys.clear()
+            key = self._keys[entry] = derive(secret(), scope)
         return key

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-from despina.auth.canonical import Request, canonical_query, canonical_request, encode_path, normalize_path
+from despina.auth.canonical import Request, canonical_path, canonical_query, canonical_request
 from despina.auth.claims import ALGORITHM, Claim, refuse, shown
 from despina.auth.signing_keys import TERMINATOR, SigningKeys
 
@@ -25,6 +25,7 @@ UNSIGNED = b"UNSIGNED-PAYLOAD"
 """Stands for the body's hash when the body is not signed."""
 
 _UNKNOWN = "The security token included in the request is invalid."
+_OF_NOTHING = sha256().hexdigest().encode("ascii")
 _CONTENT_HASH = b"x-amz-content-sha256"
 _WITH_PORT = re.compile(rb"([^:]+|\[[^]]+\]):[0-9]+")
 
@@ -66,8 +67,8 @@ def verify(claim: Claim, request: Request, key: Key | None, *, now: int, region:
         raise refuse(_UNKNOWN, f"The access key {shown(claim.key_id)} is not known here.")
     _check_token(claim, key)
     payload_hash = _payload_hash(claim, request)
-    signing_key = keys.get(key.identity, (claim.day, claim.region, claim.service), key.secret)
-    host = request.values[b"host"]
+    signing_key = keys.get(key.identity, (claim.credential.day, claim.credential.region, claim.credential.service), key.secret)
+    host = request.value(b"host") or b""
     if _signed(claim, request, payload_hash, host, signing_key):
         return
     # Some signers take the URL's host for the header, which has the port too.
@@ -83,10 +84,10 @@ def verify(claim: Claim, request: Request, key: Key | None, *, now: int, region:
 
 def _signed(claim: Claim, request: Request, payload_hash: bytes, host: bytes, signing_key: bytes) -> bool:
     """Whether the signature is that of the request to this host."""
-    values = request.values
     canonical = canonical_request(
-        method=request.method, path=encode_path(normalize_path(request.raw_path)), query=canonical_query(request.parameters),
-        headers=[(name, host if name == b"host" else values[name]) for name in claim.signed_headers], payload_hash=payload_hash)
+        method=request.method, path=canonical_path(request.raw_path), query=canonical_query(request.parameters),
+        headers=[(name, host if name == b"host" else request.value(name) or b"") for name in claim.signed_headers],
+        payload_hash=payload_hash)
     return hmac.compare_digest(signature(canonical, claim.timestamp, claim.scope, signing_key), claim.signature)
 
 
@@ -101,16 +102,17 @@ def signature(canonical: bytes, timestamp: str, scope: str, signing_key: bytes) 
 
 
 def _check_scope(claim: Claim, region: str, service: str) -> None:
-    if claim.terminator != TERMINATOR:
-        raise refuse(f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not {shown(claim.terminator)}.")
-    if claim.service != service:
-        raise refuse(f"Credential should be scoped to correct service: '{service}'.", f"It is scoped to {shown(claim.service)}.")
-    if claim.region != region:
-        raise refuse(f"Credential should be scoped to a valid Region, not {shown(claim.region)}.",
+    scope = claim.credential
+    if scope.terminator != TERMINATOR:
+        raise refuse(f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not {shown(scope.terminator)}.")
+    if scope.service != service:
+        raise refuse(f"Credential should be scoped to correct service: '{service}'.", f"It is scoped to {shown(scope.service)}.")
+    if scope.region != region:
+        raise refuse(f"Credential should be scoped to a valid Region, not {shown(scope.region)}.",
                      f"The region of this server is '{region}'.")
-    if claim.day != claim.timestamp[:8]:
+    if scope.day != claim.timestamp[:8]:
         raise refuse("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-                     f"{shown(claim.day)} != '{claim.timestamp[:8]}', from '{claim.timestamp}'.")
+                     f"{shown(scope.day)} != '{claim.timestamp[:8]}', from '{claim.timestamp}'.")
 
 
 def _check_time(claim: Claim, now: int) -> None:
@@ -146,10 +148,10 @@ def _check_token(claim: Claim, key: Key) -> None:
 
 def _payload_hash(claim: Claim, request: Request) -> bytes:
     """What stands for the body in the canonical request; a hash that the client sent must be the body's."""
-    sent = claim.payload_hash if claim.payload_hash is not None else request.values.get(_CONTENT_HASH)
+    sent = claim.payload_hash if claim.payload_hash is not None else request.value(_CONTENT_HASH)
     if sent == UNSIGNED:
         return sent
-    computed = sha256(request.body).hexdigest().encode("ascii")
+    computed = sha256(request.body).hexdigest().encode("ascii") if request.body else _OF_NOTHING
     if sent is not None and sent != computed:
         raise refuse("The provided 'x-amz-content-sha256' header does not match what was computed.",
                      f"It is {shown(sent)}, but the SHA-256 of the {len(request.body)} bytes received is "

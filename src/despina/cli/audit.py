@@ -55,4 +55,4 @@ def _time(text: str) -> str:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise DespinaError(f"--since {text} is not a time: it must be as in 2026-11-25 or 2026-11-25T16:00:00Z.") from None
-    return event_time(at if at.tzinfo else at.replace(tzinfo=UTC))
+    return event_time(round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000))

@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -41,7 +40,8 @@ def sign(method: str = "GET", url: str = URL, *, headers: list[tuple[str, str]] 
 
 def changed(request: Request, **changes: Any) -> Request:
     """The request with other members."""
-    return msgspec.structs.replace(request, **changes)
+    members = {name: getattr(request, name) for name in ("method", "raw_path", "raw_query", "headers", "body")}
+    return Request(**members | changes)
 
 
 def with_header(request: Request, name: str, value: bytes | None) -> Request:

@@ -81,7 +81,7 @@ def test_a_disk_that_takes_only_a_part_is_told_and_spoils_one_entry(
         full.setattr(os, "write", lambda file, line: write(file, line[:20]))
         log.write(entry(0))
     assert "cannot be written" in caplog.text
-    assert "request_id='0'" in caplog.text, "the log of the server has what is not in the audit log"
+    assert '"requestId":"0"' in caplog.text, "the log of the server has what is not in the audit log"
     log.write(entry(1))
     assert ids(tmp_path) == ["1"]
     log.close()

@@ -1,0 +1,171 @@
+"""What authentication costs: the CPU time of a signature and a decision, and the throughput of lists with and without it.
+
+The first part takes the gate as the server uses it: a signed GET, a principal in an SQLite store, a policy of ten statements whose
+last allows; beside it one HMAC-SHA256, the floor of any signature check, and the derivation of a key, done once a day. The second
+serves the same store twice, with ``--iam-auth`` and without, and asks both for lists over eight connections, with one request in
+flight on each and with eight; they take turns within each round. The limits are raised, not removed.
+
+    python bench/auth.py [--rounds 7] [--seconds 1.0]
+"""
+
+import argparse
+import asyncio
+import hmac
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from list import CONNECTIONS, exchange, fill, throughput, url_address  # type: ignore[import-not-found]
+
+from despina.auth.canonical import Request
+from despina.auth.gate import Gate
+from despina.auth.issuing import Issued, issue
+from despina.auth.principals import Principals
+from despina.auth.secrets import load_box
+from despina.auth.signing_keys import derive
+from despina.core.names import Cluster
+from despina.core.ports import KeyStore
+from despina.core.principal import Principal
+from despina.store import open_key_store
+
+CALLS = 2_000
+JOBS = 1_000
+AHEAD = (1, 8)
+"""Requests in flight on a connection: as clients do it, and as it takes to keep the server busy all the time."""
+STATEMENTS = [{"Effect": "Allow", "Action": ["neptune-db:Start*", "neptune-db:Cancel*"], "Resource": "*",
+               "Condition": {"Bool": {"aws:SecureTransport": "true"}, "IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}}] * 9
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": [
+    *STATEMENTS, {"Effect": "Allow", "Action": ["neptune-db:Get*", "neptune-db:List*"],
+                  "Resource": f"arn:aws:neptune-db:us-east-1:123456789012:{Cluster().resource_id}/*"}]})
+CONTEXT = {"aws:SecureTransport": "false", "aws:CurrentTime": "2026-11-25T16:00:00Z", "aws:SourceIp": "127.0.0.1",
+           "aws:UserAgent": "Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1 os/linux#6.1"}
+
+
+class SystemClock:
+    """The machine's time of day."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of one measurement of throughput")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="despina-bench-") as temporary:
+        data = Path(temporary) / "data"
+        fill(data, JOBS)
+        store = open_key_store(data / "despina.db")
+        store.put_principal(Principal(name="alice", arn="arn:aws:iam::123456789012:user/alice", policies=(POLICY,)))
+        issued = issue("alice", load_box(data, {}), now=SystemClock().now())
+        store.add_key(issued.key)
+        result = cpu(store, issued, data, options.rounds) | lists(data, issued, options.rounds, options.seconds)
+        store.close()
+    print(json.dumps({"bench": "auth", **result}))
+
+
+def cpu(store: KeyStore, issued: Issued, data: Path, rounds: int) -> dict[str, float]:
+    """The median microseconds of CPU of a check and a decision, over rounds."""
+    gate = Gate(principals=Principals(open_key_store(":memory:"), store), open_box=lambda: load_box(data, {}), cluster=Cluster(),
+                clock=SystemClock())
+    url = "http://localhost:8182/ml/modeltraining?maxItems=10"
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in [*signed(issued, url), ("Host", "localhost:8182")])
+
+    def request() -> Request:
+        return Request(method="GET", raw_path=b"/ml/modeltraining", raw_query=b"maxItems=10", headers=headers, body=b"")
+
+    def check() -> None:
+        gate.authorize(gate.authenticate(request()), "ListMLModelTrainingJobs", lambda: CONTEXT)
+
+    tasks: dict[str, Callable[[], object]] = {
+        "hmac_us": lambda: hmac.digest(b"k" * 32, b"m" * 200, "sha256"), "signature_us": lambda: gate.authenticate(request()),
+        "signature_and_policy_us": check, "derivation_us": lambda: derive(issued.secret, ("20261125", "us-east-1", "neptune-db"))}
+    taken: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds):  # side by side, so that a busy machine slows all of them
+        for name, task in tasks.items():
+            taken[name].append(seconds(task))
+    medians = {name: round(statistics.median(values) * 1e6, 2) for name, values in taken.items()}
+    print(f"a signature {medians['signature_us']} µs, with a policy of ten statements {medians['signature_and_policy_us']} µs; one "
+          f"HMAC {medians['hmac_us']} µs, the derivation of a key, once a day, {medians['derivation_us']} µs")
+    return medians
+
+
+def lists(data: Path, issued: Issued, rounds: int, length: float) -> dict[str, Any]:
+    """Lists a second with authentication and without."""
+    plain, guarded = serve(data), serve(data, "--iam-auth")
+    try:
+        # Both get signed requests: clients sign whether they have to or not.
+        requests = {name: (url, wire(issued, url)) for name, url in (("plain", plain[1]), ("iam_auth", guarded[1]))}
+        sizes = {name: answer_size(url, request) for name, (url, request) in requests.items()}
+        samples: dict[tuple[str, int], list[float]] = {(name, ahead): [] for name in requests for ahead in AHEAD}
+        for _ in range(rounds):
+            for (name, ahead), taken in samples.items():
+                url, request = requests[name]
+                taken.append(asyncio.run(throughput(url_address(url), request, sizes[name], length, ahead=ahead)))
+    finally:
+        for process, _ in (plain, guarded):
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+    result = {}
+    for ahead in AHEAD:
+        ours, other = samples["iam_auth", ahead], samples["plain", ahead]
+        ratio = statistics.median(one / two for one, two in zip(ours, other, strict=True))
+        rates = {"iam_auth_rps": round(statistics.median(ours)), "plain_rps": round(statistics.median(other)),
+                 "ratio": round(ratio, 3)}
+        print(f"lists over {CONNECTIONS} connections with {ahead} in flight on each: {rates['iam_auth_rps']:,}/s with --iam-auth, "
+              f"{rates['plain_rps']:,}/s without: {ratio:.2f}")
+        result[f"ahead_{ahead}"] = rates
+    return result
+
+
+def serve(data: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
+    environment = {**os.environ, "DESPINA_REQUESTS_PER_SECOND": "10000000", "DESPINA_MAX_IN_FLIGHT": "1000"}
+    process = subprocess.Popen([sys.executable, "-m", "despina", "serve", "--port", "0", "--data-dir", str(data), *flags],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    assert process.stdout is not None
+    return process, process.stdout.readline().split()[-1]
+
+
+def signed(issued: Issued, url: str) -> list[tuple[str, str]]:
+    """The headers of a GET that botocore has signed."""
+    request = AWSRequest("GET", url, headers={"User-Agent": CONTEXT["aws:UserAgent"]})
+    SigV4Auth(Credentials(issued.key.id, issued.secret), "neptune-db", "us-east-1").add_auth(request)
+    return list(request.headers.items())
+
+
+def wire(issued: Issued, url: str) -> bytes:
+    """The same as bytes. A signature holds for five minutes, longer than the bench takes."""
+    target = "/ml/modeltraining?maxItems=10"
+    lines = [f"{name}: {value}" for name, value in [("Host", url.removeprefix("http://")), *signed(issued, url + target)]]
+    return "\r\n".join([f"GET {target} HTTP/1.1", *lines, "", ""]).encode()
+
+
+def answer_size(url: str, request: bytes) -> int:
+    with socket.create_connection(url_address(url)) as connection:
+        answer = exchange(connection, request)
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    return len(answer)
+
+
+def seconds(task: Callable[[], object]) -> float:
+    start = time.process_time()
+    for _ in range(CALLS):
+        task()
+    return (time.process_time() - start) / CALLS
+
+
+if __name__ == "__main__":
+    main()
