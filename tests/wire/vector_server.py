@@ -1,6 +1,7 @@
 """Serves an application that verifies the signature of whatever comes, as the API does, with the published vectors' key and clock.
 
-The vectors are of a service and a time that an ordinary server does not take. Run with the path of ``sigv4.json`` it prints its port.
+The vectors are of a service and a time that an ordinary server does not take. Run with the path of ``sigv4.json``, it
+prints its port.
 """
 
 import json

@@ -16,6 +16,7 @@ from despina.api.calls import Call
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
 from despina.api.invocations import invocation
 from despina.api.limits import ClientGone, Limits, read_body
+from despina.api.openapi import openapi_operation
 from despina.api.operations import LOG_OPERATIONS, OPERATIONS, Operation
 from despina.api.rendering import View
 from despina.api.request_ids import request_ids
@@ -92,7 +93,8 @@ class Api:
         self._gate = gate
         self._audit = audit
         self._limits = Limits(settings, clock)
-        self._routes = Routes((*OPERATIONS, *LOG_OPERATIONS, *status_operations(settings, datetime.now(UTC))))
+        operations = (*OPERATIONS, *LOG_OPERATIONS, *status_operations(settings, datetime.now(UTC)))
+        self._routes = Routes((*operations, openapi_operation(operations)))
         self._request_ids = request_ids()
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._encode = msgspec.json.Encoder().encode

@@ -36,14 +36,16 @@ class Field(NamedTuple):
     wanted: Any
     """``str``, ``int``, ``bool``, ``tuple[str, ...]`` or another request type."""
     required: bool
+    default: Any = msgspec.NODEFAULT
 
 
 @cache
 def fields(request: type[Frozen]) -> tuple[Field, ...]:
     """The fields of a request type that stand on the wire."""
     hints = get_type_hints(request)
-    required = {info.name: info.required for info in msgspec.structs.fields(request)}
-    return tuple(Field(name, member, _without_none(hints[name]), required[name]) for name, member in members(request).items())
+    known = {info.name: info for info in msgspec.structs.fields(request)}
+    return tuple(Field(name, member, _without_none(hints[name]), known[name].required, known[name].default)
+                 for name, member in members(request).items())
 
 
 def _without_none(hint: Any) -> Any:

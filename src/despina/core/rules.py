@@ -21,6 +21,8 @@ from despina.core.location import INVALID, fault
 Rule = Callable[[str, Any], None]
 
 MAX_ID_LENGTH = 48
+MODEL_TYPES = ("heterogeneous", "kge")
+MODEL_NAMES = ("rgcn", "kge", "transe", "distmult", "rotate", "custom")
 _ID = re.compile(r"[A-Za-z0-9-]+")
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z][a-z0-9-]*\.[a-z0-9]+")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", re.ASCII)
@@ -116,9 +118,9 @@ def script_name(name: str, value: str) -> None:
 
 def model_type(name: str, value: str) -> None:
     """``heterogeneous`` or ``kge``."""
-    OneOf(words=("heterogeneous", "kge"))(name, value)
+    OneOf(words=MODEL_TYPES)(name, value)
 
 
 def model_name(name: str, value: str) -> None:
     """The names of the user guide."""
-    OneOf(words=("rgcn", "kge", "transe", "distmult", "rotate", "custom"))(name, value)
+    OneOf(words=MODEL_NAMES)(name, value)
