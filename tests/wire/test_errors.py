@@ -259,8 +259,6 @@ def test_machine_learning_switched_off(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize(("method", "target"), [
-    ("POST", "/ml/modeltransform"), ("GET", "/ml/modeltransform"),
-    ("GET", "/ml/modeltransform/x"), ("DELETE", "/ml/modeltransform/x"),
     ("POST", "/ml/endpoints"), ("GET", "/ml/endpoints"), ("GET", "/ml/endpoints/x"), ("DELETE", "/ml/endpoints/x"),
 ])
 def test_an_operation_that_is_not_offered_yet(server: Server, method: str, target: str) -> None:

@@ -166,7 +166,7 @@ class Api:
             raise NotOffered("Neptune ML is switched off on this server: the setting cluster.ml_enabled is false.")
         if operation.use_case is None or operation.render is None:
             raise NotOffered(f"{operation.name} is not offered yet by this version of Despina "
-                             "(data processing and model training are).")
+                             "(data processing, model training and model transform are).")
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
         call.resource_id = getattr(request, "id", None)
         if operation.path.startswith("/ml/"):

@@ -24,6 +24,7 @@ from despina.core.requests import (
     StartDataProcessing,
     StartModelTraining,
     StartModelTransform,
+    StartRequests,
 )
 
 UseCase = Callable[[JobService, Any, Caller], Any]
@@ -78,7 +79,7 @@ class Operation:
         return self.use_case is not None
 
 
-def _start(jobs: JobService, request: StartDataProcessing | StartModelTraining, caller: Caller) -> Job:
+def _start(jobs: JobService, request: StartRequests, caller: Caller) -> Job:
     return jobs.start(request, caller)
 
 
@@ -99,7 +100,7 @@ def _read_logs(kind: JobKind, jobs: JobService, request: ReadJobLogs, _caller: C
     return Log(*jobs.read_logs(kind, request))
 
 
-_PROCESSING, _TRAINING = JobKind.DATA_PROCESSING, JobKind.MODEL_TRAINING
+_PROCESSING, _TRAINING, _TRANSFORM = JobKind.DATA_PROCESSING, JobKind.MODEL_TRAINING, JobKind.MODEL_TRANSFORM
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("StartMLDataProcessingJob", "POST", "/ml/dataprocessing", "StartMLDataProcessingJob",
@@ -119,10 +120,13 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("CancelMLModelTrainingJob", "DELETE", "/ml/modeltraining/{id}", "CancelMLModelTrainingJob",
               CancelJob, partial(_cancel, _TRAINING), rendering.cancelled, in_thread=always),
     Operation("StartMLModelTransformJob", "POST", "/ml/modeltransform", "StartMLModelTransformJob",
-              StartModelTransform, None, None),
-    Operation("ListMLModelTransformJobs", "GET", "/ml/modeltransform", "ListMLModelTransformJobs", ListJobs, None, None),
-    Operation("GetMLModelTransformJob", "GET", "/ml/modeltransform/{id}", "GetMLModelTransformJobStatus", GetJob, None, None),
-    Operation("CancelMLModelTransformJob", "DELETE", "/ml/modeltransform/{id}", "CancelMLModelTransformJob", CancelJob, None, None),
+              StartModelTransform, _start, rendering.started, in_thread=always),
+    Operation("ListMLModelTransformJobs", "GET", "/ml/modeltransform", "ListMLModelTransformJobs",
+              ListJobs, partial(_list, _TRANSFORM), rendering.listed, in_thread=_reads_many),
+    Operation("GetMLModelTransformJob", "GET", "/ml/modeltransform/{id}", "GetMLModelTransformJobStatus",
+              GetJob, partial(_get, _TRANSFORM), rendering.got, in_thread=_asks_for_details),
+    Operation("CancelMLModelTransformJob", "DELETE", "/ml/modeltransform/{id}", "CancelMLModelTransformJob",
+              CancelJob, partial(_cancel, _TRANSFORM), rendering.cancelled, in_thread=always),
     Operation("CreateMLEndpoint", "POST", "/ml/endpoints", "CreateMLEndpoint", CreateEndpoint, None, None),
     Operation("ListMLEndpoints", "GET", "/ml/endpoints", "ListMLEndpoints", ListJobs, None, None),
     Operation("GetMLEndpoint", "GET", "/ml/endpoints/{id}", "GetMLEndpointStatus", GetJob, None, None),
@@ -134,5 +138,7 @@ LOG_OPERATIONS: tuple[Operation, ...] = (
               ReadJobLogs, partial(_read_logs, _PROCESSING), rendering.logged, in_thread=always),
     Operation("ReadModelTrainingJobLogs", "GET", "/ml/modeltraining/{id}/logs", "GetMLModelTrainingJobStatus",
               ReadJobLogs, partial(_read_logs, _TRAINING), rendering.logged, in_thread=always),
+    Operation("ReadModelTransformJobLogs", "GET", "/ml/modeltransform/{id}/logs", "GetMLModelTransformJobStatus",
+              ReadJobLogs, partial(_read_logs, _TRANSFORM), rendering.logged, in_thread=always),
 )
 """Despina's own."""

@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from despina.api.scope import Scope, origin
-from despina.core.job import Job, Run, RunKind, Status, Step, StepName, TrainWork
+from despina.core.job import Job, JobKind, Run, RunKind, Status, Step, StepName, TrainWork
 from despina.core.names import Cluster
 from despina.core.ports import Page
-from despina.core.requests import GetJob, ListJobs, StartDataProcessing, StartModelTraining
+from despina.core.requests import GetJob, ListJobs, StartRequests
 
 MAX_REASON = 1024
 """Characters of a ``failureReason``, as SageMaker has it; with ``details=true`` it stands in full."""
 
 Document = dict[str, Any]
 
-_RESOURCES = {StepName.PROCESSING: "processing-job", StepName.TUNING: "hyper-parameter-tuning-job"}
+_RESOURCES = {StepName.PROCESSING: "processing-job", StepName.BASE_PROCESSING: "processing-job",
+              StepName.TUNING: "hyper-parameter-tuning-job"}
 
 
 class View(NamedTuple):
@@ -43,7 +44,7 @@ class Log(NamedTuple):
     after: int
 
 
-def started(job: Job, _request: StartDataProcessing | StartModelTraining, view: View) -> Document:
+def started(job: Job, _request: StartRequests, view: View) -> Document:
     """``id``, ``arn`` (of the processing job) and ``creationTimeInMillis``."""
     arn = view.cluster.arn(_RESOURCES[StepName.PROCESSING], job.steps[0].resource_name)
     return {"id": job.id, "arn": arn, "creationTimeInMillis": job.created_at}
@@ -60,7 +61,9 @@ def listed(listing: Listing, request: ListJobs, view: View) -> Document:
 
 
 def got(job: Job, request: GetJob, view: View) -> Document:
-    """``id``, ``status``, ``processingJob`` and, of a training job, ``hpoJob`` and ``mlModels`` once they are there."""
+    """``id``, ``status``, ``processingJob`` and, of a training job, ``hpoJob`` and ``mlModels`` once they are there; of a transform
+    job ``baseProcessingJob``, and ``models`` when it has completed.
+    """
     answer = _job(job, view)
     if request.details:
         answer["details"] = _details(job)
@@ -87,8 +90,14 @@ def _job(job: Job, view: View) -> Document:
     answer: Document = {"id": job.id, "status": job.shown_status}
     for step in job.steps:
         answer[step.name] = _step(job, step, view)
-    if job.models:
-        answer["mlModels"] = [{"name": model.name, "arn": view.cluster.arn("model", model.name)} for model in job.models]
+    models = [{"name": model.name, "arn": view.cluster.arn("model", model.name)} for model in job.models]
+    if job.kind is JobKind.MODEL_TRANSFORM:
+        # graph-notebook and the toolkit look for the step of a transform job by the name that it has in the other kinds.
+        answer[StepName.PROCESSING] = answer[StepName.BASE_PROCESSING]
+        if job.status is Status.COMPLETED:
+            answer["models"] = models
+    elif models:
+        answer["mlModels"] = models
     return answer
 
 
@@ -98,7 +107,7 @@ def _step(job: Job, step: Step, view: View) -> Document:
     if status is Status.IN_PROGRESS and job.shown_status is Status.STOPPING:
         status = Status.STOPPING
     reason = step.failure_reason
-    if step.name is StepName.PROCESSING and not any(other.failure_reason for other in job.steps):
+    if step.name is not StepName.TUNING and not any(other.failure_reason for other in job.steps):
         # The job cannot complete any more, but its runs are not dead yet.
         reason = job.failure_reason
     return _present({

@@ -123,8 +123,8 @@ ANSWERS: dict[str, Schema] = {
         "ids": {"type": "array", "items": _TEXT}, "nextToken": _TEXT,
         "jobs": {"type": "array", "items": {"$ref": "#/components/schemas/Job"}}}},
     "Job": {"type": "object", "required": ["id", "status"], "properties": {
-        "id": _TEXT, "status": _STATUS, "processingJob": _RESOURCE, "hpoJob": _RESOURCE,
-        "mlModels": {"type": "array", "items": _MODEL},
+        "id": _TEXT, "status": _STATUS, "processingJob": _RESOURCE, "hpoJob": _RESOURCE, "baseProcessingJob": _RESOURCE,
+        "mlModels": {"type": "array", "items": _MODEL}, "models": {"type": "array", "items": _MODEL},
         "details": {"type": "object", "description": "Despina's own; docs/api.md has its members."}}},
     "Cancelled": {"type": "object", "required": ["status"], "properties": {"status": _STATUS}},
     "Logged": {"type": "object", "required": ["run", "events", "nextForwardToken"], "properties": {

@@ -5,7 +5,7 @@ from typing import Protocol
 from despina.core.job import Job, JobKind
 from despina.core.ports import Page
 from despina.core.principal import Caller
-from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
+from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartRequests
 
 
 class JobService(Protocol):
@@ -14,7 +14,7 @@ class JobService(Protocol):
     ``get`` and a ``list`` without ``name_contains`` are called in the event loop and must be quick; all else runs in threads.
     """
 
-    def start(self, request: StartDataProcessing | StartModelTraining, caller: Caller) -> Job:
+    def start(self, request: StartRequests, caller: Caller) -> Job:
         """Record a new job; a repeated ``caller.invocation`` gives the job of the first one. Raises what ``JobStore.create``
         raises, and BaseJobMissing, BaseJobNotCompleted, InvalidLocation, NotOffered, AccessDenied."""
         ...

@@ -20,8 +20,9 @@ from despina.auth.gate import Gate
 from despina.auth.principals import Policies, Principals
 from despina.auth.role_bounds import PolicyRoleBounds
 from despina.auth.secrets import load_box
+from despina.control.basis import JobRules
 from despina.control.hints import Hints
-from despina.control.jobs import JobRules, Jobs
+from despina.control.jobs import Jobs
 from despina.control.reconciler import Reconciler
 from despina.core.errors import DespinaError
 from despina.core.names import Cluster

@@ -13,9 +13,10 @@ from despina.cli import tables
 from despina.cli.client import ApiError, Client
 from despina.core.errors import DespinaError
 from despina.core.frozen import Frozen
-from despina.core.requests import StartDataProcessing, StartModelTraining, members
+from despina.core.requests import StartDataProcessing, StartModelTraining, StartModelTransform, members
 
-KINDS: dict[str, type[Frozen]] = {"dataprocessing": StartDataProcessing, "modeltraining": StartModelTraining}
+KINDS: dict[str, type[Frozen]] = {
+    "dataprocessing": StartDataProcessing, "modeltraining": StartModelTraining, "modeltransform": StartModelTransform}
 DEFAULT_URL = "http://127.0.0.1:8182"
 POLL_SECONDS = 0.5
 ENDED = {"Completed": 0, "Failed": 1, "Stopped": 1}

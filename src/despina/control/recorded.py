@@ -1,12 +1,13 @@
 """What a request asks for that one machine has nothing to act on: it is recorded, and the job's notes say so."""
 
-from despina.core.requests import StartDataProcessing, StartModelTraining, members
+from despina.core.requests import StartRequests, members
 
 _OWN_CORES = "the job runs on this machine's own cores, memory and disk"
 _SAID = {
     "processing_instance_type": _OWN_CORES,
     "processing_instance_volume_size_in_gb": _OWN_CORES,
     "base_processing_instance_type": _OWN_CORES,
+    "base_processing_instance_volume_size_in_gb": _OWN_CORES,
     "training_instance_type": _OWN_CORES,
     "training_instance_volume_size_in_gb": _OWN_CORES,
     "subnets": "the job runs on this machine and joins no network",
@@ -20,7 +21,7 @@ _SAID = {
 }
 
 
-def notes(request: StartDataProcessing | StartModelTraining) -> tuple[str, ...]:
+def notes(request: StartRequests) -> tuple[str, ...]:
     """One sentence for each such member that the request sets."""
     said = []
     for field, member in members(type(request)).items():

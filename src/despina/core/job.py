@@ -9,7 +9,7 @@ from typing import Any
 
 from despina.core.frozen import Frozen
 from despina.core.pruning import Averages
-from despina.core.requests import StartDataProcessing, StartModelTraining
+from despina.core.requests import StartRequests
 
 ParameterValue = bool | int | float | str | list[int]
 """A hyperparameter's value; lists are fanouts (neighbours sampled, one number a layer)."""
@@ -20,6 +20,7 @@ class JobKind(StrEnum):
 
     DATA_PROCESSING = "dataprocessing"
     MODEL_TRAINING = "modeltraining"
+    MODEL_TRANSFORM = "modeltransform"
 
 
 class Status(StrEnum):
@@ -62,6 +63,8 @@ class StepName(StrEnum):
 
     PROCESSING = "processingJob"
     TUNING = "hpoJob"
+    BASE_PROCESSING = "baseProcessingJob"
+    """Of a model-transform job."""
 
 
 class RunKind(StrEnum):
@@ -147,6 +150,8 @@ class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
     processed: str
     model: str
     output: str
+    learned_from: str | None = None
+    """The graph that the model learned from, if it is not (or may not be) the one at ``processed``."""
     trials: tuple[Trial, ...] = ()
     """Those of the job, for its report."""
     custom: CustomCode | None = None
@@ -231,7 +236,7 @@ class Step(Frozen, frozen=True, kw_only=True):
 
 
 class Model(Frozen, frozen=True, kw_only=True):
-    """An entry of ``mlModels``: the packaged best model. ``trial`` is the name of the trial it came from."""
+    """An entry of ``mlModels`` or ``models``: a packaged model. ``trial`` is the name of the trial it came from."""
 
     name: str
     trial: str
@@ -247,13 +252,26 @@ class EarlierTraining(Frozen, frozen=True, kw_only=True):
     """Those that succeeded, the best first."""
 
 
+class TrainedModel(Frozen, frozen=True, kw_only=True):
+    """The model of a trial, as far as a transform job needs it."""
+
+    trial: str
+    """The trial's name."""
+    location: str
+    learned_from: str
+    """The location of the graph."""
+    parameters: dict[str, ParameterValue] | None = None
+    custom: CustomCode | None = None
+    memory_mib: int = 512
+
+
 class Job(Frozen, frozen=True, kw_only=True):
-    """A data-processing or model-training job: the request, the wish to stop it, and the facts so far."""
+    """A data-processing, model-training or model-transform job: the request, the wish to stop it, and the facts so far."""
 
     kind: JobKind
     id: str
     created_at: int
-    request: StartDataProcessing | StartModelTraining
+    request: StartRequests
     prefix: str
     """The location that belongs to this job alone; everything it writes lies below, and ``clean`` deletes nothing else."""
     input: str

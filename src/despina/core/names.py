@@ -4,9 +4,12 @@ The forms are those seen in real answers (``docs/design/0003-names.md``); client
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 from despina.core.frozen import Frozen
+
+_TRIAL = re.compile(r"(.{1,6})[a-p]{2}-neptune-ml-[0-9]{6}-[0-9]{4}-[0-9]{3,}-[0-9a-f]{8}")
 
 
 class Cluster(Frozen, frozen=True, kw_only=True):
@@ -47,6 +50,17 @@ def _start(job_id: str, length: int) -> str:
 def processing_job(job_id: str, ms: int, salt: str) -> str:
     """The name of a data-processing job's resource: ``link-pre-preloading-2023-05-24-11-44-390000``."""
     return f"{_start(job_id, 8)}-preloading-{_stamp(ms, salt)}"
+
+
+def transform_job(job_id: str, ms: int, salt: str) -> str:
+    """The name of a model-transform job's resource: ``link-pre-modeltransform-2023-05-24-11-44-390000``."""
+    return f"{_start(job_id, 8)}-modeltransform-{_stamp(ms, salt)}"
+
+
+def training_of_trial(trial_name: str) -> str | None:
+    """What the id of the training job begins with that a trial of this name belongs to; None if it is no name of a trial."""
+    found = _TRIAL.fullmatch(trial_name)
+    return found[1] if found else None
 
 
 def training_prefix(job_id: str, salt: str) -> str:

@@ -2,6 +2,7 @@
 
 A data-processing job is one step with one run. A model-training job shows, as in the real service, a processing step that is in
 progress from start to end (it lays down the strategy and, when tuning is over, writes the artefacts) and a tuning step with trials.
+A model-transform job is one step with one run again.
 """
 
 import msgspec
@@ -25,17 +26,20 @@ from despina.core.job import (
     Step,
     StepName,
     StrategyWork,
+    TrainedModel,
     TrainWork,
     TransformWork,
     Trial,
     Work,
 )
 from despina.core.location import Location
-from despina.core.requests import StartDataProcessing, StartModelTraining
+from despina.core.requests import StartDataProcessing, StartModelTraining, StartModelTransform, StartRequests
 
 PROCESSED = "preloading-output"
 TRAINED = "autotrainer-output"
 TRIALS = "trials"
+TRANSFORMED = "modeltransform-output"
+_PARTS = {JobKind.DATA_PROCESSING: (PROCESSED,), JobKind.MODEL_TRAINING: (TRAINED, TRIALS), JobKind.MODEL_TRANSFORM: (TRANSFORMED,)}
 TRIALS_AT_ONCE = 64
 """Trials recorded at once, however many may run in parallel: more than a machine has cores, few enough to write down."""
 KEEPING_MS = 120_000
@@ -43,8 +47,8 @@ LIGHT_MEMORY_MIB = 256
 """What a run that only reads and writes small JSON files needs."""
 
 
-def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, now: int, source: str, memory_mib: int,
-            previous: str | None = None, earlier: EarlierTraining | None = None) -> Job:
+def new_job(request: StartRequests, *, job_id: str, now: int, source: str, memory_mib: int, previous: str | None = None,
+            earlier: EarlierTraining | None = None, model: TrainedModel | None = None) -> Job:
     """A job as it is recorded first: its first step with its first run, which is not submitted yet.
 
     Args:
@@ -55,6 +59,7 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         memory_mib: The memory that reading the input is expected to need.
         previous: The output of the data-processing job that this one builds on.
         earlier: The training job that this one builds on.
+        model: What a transform job applies.
     """
     salt = f"{job_id} {now}"
     if isinstance(request, StartDataProcessing):
@@ -64,6 +69,14 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         work: Work = ProcessWork(input=source, output=str(prefix / output), config_file_name=request.config_file_name,
                                  model_type=request.model_type, previous=previous)
         run_kind, memory = RunKind.PROCESS, memory_mib
+    elif isinstance(request, StartModelTransform):
+        assert model is not None  # noqa: S101 - the caller has looked for it
+        kind, output = JobKind.MODEL_TRANSFORM, TRANSFORMED
+        name = names.transform_job(job_id, now, salt)
+        prefix = Location.parse(request.model_transform_output_s3_location) / name
+        work = TransformWork(processed=source, model=model.location, output=str(prefix / output), learned_from=model.learned_from,
+                             custom=model.custom, parameters=model.parameters)
+        run_kind, memory = RunKind.TRANSFORM, model.memory_mib
     else:
         kind, output = JobKind.MODEL_TRAINING, TRAINED
         name = names.autotrainer(names.training_prefix(job_id, salt), now, salt)
@@ -72,21 +85,22 @@ def new_job(request: StartDataProcessing | StartModelTraining, *, job_id: str, n
         run_kind, memory = RunKind.STRATEGY, LIGHT_MEMORY_MIB
     job = Job(kind=kind, id=job_id, created_at=now, request=request, prefix=str(prefix), input=source, earlier=earlier)
     first = _run(job, run_kind, work, memory_mib=memory)
-    step = Step(name=StepName.PROCESSING, resource_name=name, output_location=str(prefix / output), runs=(first,))
-    return replace(job, steps=(step,))
+    step = Step(name=StepName.BASE_PROCESSING if kind is JobKind.MODEL_TRANSFORM else StepName.PROCESSING, resource_name=name,
+                output_location=str(prefix / output), runs=(first,))
+    models = () if model is None else (Model(name=names.model(model.trial), trial=model.trial),)
+    return replace(job, steps=(step,), models=models)
 
 
 def outputs(job: Job) -> tuple[Location, ...]:
     """The locations below the job's prefix that its runs write to, also those of lost attempts."""
     prefix = Location.parse(job.prefix)
-    parts = (PROCESSED,) if job.kind is JobKind.DATA_PROCESSING else (TRAINED, TRIALS)
-    return tuple(prefix / part for part in parts)
+    return tuple(prefix / part for part in _PARTS[job.kind])
 
 
 def deadline(job: Job) -> int | None:
-    """The time (ms) at which the job's time is over, or None while nothing has started."""
+    """The time (ms) at which the job's time is over; None while nothing has started, and of transform jobs, which have none."""
     begun = [run.started_at for run in job.runs if run.started_at is not None]
-    return min(begun) + _time_out(job)[1] * 1000 if begun else None
+    return min(begun) + _time_out(job)[1] * 1000 if begun and job.kind is not JobKind.MODEL_TRANSFORM else None
 
 
 def last_moment(job: Job) -> int | None:
@@ -121,6 +135,7 @@ def over_time(job: Job) -> str:
 def _time_out(job: Job) -> tuple[str, int]:
     if isinstance(job.request, StartDataProcessing):
         return "processingTimeOutInSeconds", job.request.processing_time_out_in_seconds
+    assert isinstance(job.request, StartModelTraining)  # noqa: S101 - transform jobs have none
     return "trainingTimeOutInSeconds", job.request.training_time_out_in_seconds
 
 
@@ -131,8 +146,9 @@ def trials_wanted(job: Job) -> int:
 
 def proceed(job: Job, now: int) -> Job:
     """Complete what is complete and add the runs that are needed next. The job must not be failing or stopping."""
-    if job.kind is JobKind.DATA_PROCESSING:
-        return _complete(job) if _ended_well(job, RunKind.PROCESS) else job
+    if job.kind is not JobKind.MODEL_TRAINING:
+        only = RunKind.PROCESS if job.kind is JobKind.DATA_PROCESSING else RunKind.TRANSFORM
+        return _complete(job) if _ended_well(job, only) else job
     if not _ended_well(job, RunKind.STRATEGY):
         return job
     job = _tune(job, now)
@@ -186,6 +202,21 @@ def earlier_training(job: Job) -> EarlierTraining:
     return EarlierTraining(
         metric=strategy(job).metric, best=Earlier(model=best.spec.work.output, processed=job.input),
         trials=tuple(sorted(succeeded, key=lambda trial: sign * (trial.objective or 0), reverse=True)))
+
+
+def trained_model(job: Job, trial: str | None = None) -> TrainedModel | None:
+    """The model of a trial of this training job, by the trial's name; without one, of the best. None if no such trial succeeded."""
+    if trial is None:
+        run: Run | None = best_trial(job)
+    else:
+        run = next((run for run in job.runs if run.kind is RunKind.TRIAL and run.name == trial
+                    and run.state is RunState.SUCCEEDED), None)
+    if run is None:
+        return None
+    work = run.spec.work
+    assert isinstance(work, TrainWork)  # noqa: S101
+    return TrainedModel(trial=run.name, location=work.output, learned_from=job.input, parameters=work.parameters,
+                        custom=work.custom, memory_mib=run.spec.memory_mib)
 
 
 def job_of_run(run_id: str) -> tuple[JobKind, str]:
@@ -279,9 +310,13 @@ def _trials(job: Job) -> tuple[Trial, ...]:
     return tuple(found)
 
 
+def output_location(job: Job) -> str:
+    """Where the job's result lies."""
+    return job.steps[0].output_location or ""
+
+
 def _complete(job: Job) -> Job:
-    processing = replace(step(job, StepName.PROCESSING), status=Status.COMPLETED)
-    return replace(with_step(job, processing), status=Status.COMPLETED)
+    return replace(with_step(job, replace(job.steps[0], status=Status.COMPLETED)), status=Status.COMPLETED)
 
 
 def _first(job: Job, kind: RunKind) -> Run | None:

@@ -127,7 +127,7 @@ class CustomTransform(Frozen, frozen=True, kw_only=True):
     transform_entry_point_script: Annotated[str, Member("transformEntryPointScript", rule=rules.script_name)] = "transform.py"
 
 
-class StartModelTransform(StartRequest, frozen=True, kw_only=True):
+class StartModelTransform(StartRequest, frozen=True, kw_only=True, tag="modeltransform"):
     """StartMLModelTransformJob."""
 
     model_transform_output_s3_location: Annotated[str, Member("modelTransformOutputS3Location", rule=rules.location)]
@@ -138,6 +138,10 @@ class StartModelTransform(StartRequest, frozen=True, kw_only=True):
     base_processing_instance_volume_size_in_gb: Annotated[
         int, Member("baseProcessingInstanceVolumeSizeInGB", rule=Range(low=0, high=16_384))] = 0
     custom_model_transform_parameters: Annotated[CustomTransform | None, Member("customModelTransformParameters")] = None
+
+
+StartRequests = StartDataProcessing | StartModelTraining | StartModelTransform
+"""The requests that start a job."""
 
 
 class CreateEndpoint(Frozen, frozen=True, kw_only=True):

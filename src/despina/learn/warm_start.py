@@ -32,7 +32,7 @@ class WarmStart(Frozen, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class _Rows:
+class Rows:
     """Rows of a table of node vectors: ``old[i]`` of the earlier table belongs to ``new[i]``."""
 
     old: NDArray[np.int64]
@@ -49,18 +49,18 @@ def begin_with(model: AnyModel, graph: Graph, earlier: AnyModel, before: Graph) 
         earlier: A trained model.
         before: The graph that it learned from.
     """
-    rows = {node_type: _common(graph, before, node_type) for node_type in graph.node_ids}
+    rows = _rows(graph, before)
     learned = dict(model.named_parameters())
     done = WarmStart(tensors=0, of=len(learned), known_nodes={kind: len(of_type.new) for kind, of_type in rows.items()})
-    reason = _difference(GraphShape.of(graph), GraphShape.of(before)) or _other_model(model, earlier)
+    reason = difference(GraphShape.of(graph), GraphShape.of(before)) or _other_model(model, earlier)
     if reason:
         return replace(done, reason=reason)
-    tables, theirs = _tables(model, graph, before, rows), dict(earlier.named_parameters())
+    of_nodes, theirs = tables(model, graph, before), dict(earlier.named_parameters())
     left = []
     for name, weights in learned.items():
         other = theirs.get(name)
-        if other is not None and name in tables and other.shape[1:] == weights.shape[1:]:
-            weights[torch.from_numpy(tables[name].new)] = other[torch.from_numpy(tables[name].old)]
+        if other is not None and name in of_nodes and other.shape[1:] == weights.shape[1:]:
+            weights[torch.from_numpy(of_nodes[name].new)] = other[torch.from_numpy(of_nodes[name].old)]
         elif other is not None and other.shape == weights.shape:
             weights.copy_(other)
         else:
@@ -70,14 +70,18 @@ def begin_with(model: AnyModel, graph: Graph, earlier: AnyModel, before: Graph) 
     return replace(done, tensors=len(learned) - len(left), reason=reason)
 
 
-def _common(graph: Graph, before: Graph, node_type: str) -> _Rows:
+def _rows(graph: Graph, before: Graph) -> dict[str, Rows]:
+    return {node_type: _common(graph, before, node_type) for node_type in graph.node_ids}
+
+
+def _common(graph: Graph, before: Graph, node_type: str) -> Rows:
     old = before.index_by_id(node_type) if node_type in before.node_ids else {}
     pairs = [(old[name], index) for name, index in graph.index_by_id(node_type).items() if name in old]
     both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return _Rows(both[:, 0], both[:, 1])
+    return Rows(both[:, 0], both[:, 1])
 
 
-def _difference(shape: GraphShape, before: GraphShape) -> str | None:
+def difference(shape: GraphShape, before: GraphShape) -> str | None:
     """Why weights of a model for one shape mean nothing in a model for the other; they may differ in their numbers of nodes."""
     for name in shape.__struct_fields__:
         mine, its = getattr(shape, name), getattr(before, name)
@@ -93,12 +97,19 @@ def _other_model(model: AnyModel, earlier: AnyModel) -> str | None:
     return None if mine == its else f"the earlier model was {its}, this one is {mine}"
 
 
-def _tables(model: AnyModel, graph: Graph, before: Graph, rows: dict[str, _Rows]) -> dict[str, _Rows]:
-    """The tables of node vectors, by the names of their tensors."""
+def tables(model: AnyModel, graph: Graph, before: Graph) -> dict[str, Rows]:
+    """The tables of node vectors that a model has or may have, by the names of their tensors.
+
+    Args:
+        model: Of ``graph``.
+        graph: Its nodes are the new rows.
+        before: Its nodes are the old rows.
+    """
+    rows = _rows(graph, before)
     if isinstance(model, Model):
         return {f"encoder.encoders.{i}.embedding": rows[node_type] for i, node_type in enumerate(graph.node_counts)}
     starts, theirs = _starts(graph), _starts(before)
-    return {"entities": _Rows(np.concatenate([of_type.old + theirs[node_type] for node_type, of_type in rows.items()]),
+    return {"entities": Rows(np.concatenate([of_type.old + theirs[node_type] for node_type, of_type in rows.items()]),
                               np.concatenate([of_type.new + starts[node_type] for node_type, of_type in rows.items()]))}
 
 

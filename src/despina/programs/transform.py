@@ -11,6 +11,7 @@ from despina.core.job import TransformWork
 from despina.core.location import Location
 from despina.learn import checkpoint
 from despina.learn.evaluation import evaluate
+from despina.learn.incremental import carried_over
 from despina.learn.predictor import predict_graph
 from despina.programs.context import Context
 from despina.programs.inputs import processed_graph
@@ -34,6 +35,9 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
     _, graph = processed_graph(context, work.processed)
     trial = Path(context.store.get(Location.parse(work.model)))
     model, description = checkpoint.load(trial)
+    if work.learned_from not in {None, work.processed}:
+        _, before = processed_graph(context, work.learned_from or "")
+        model, description = carried_over(model, description, graph, before)
     description.shape.check(graph)
     context.report(0, 2, "file")
     predictions = predict_graph(model, graph, description.given, correction=description.correction)

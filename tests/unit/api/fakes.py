@@ -17,7 +17,7 @@ from despina.core.job import Job, JobKind, Status
 from despina.core.names import Cluster
 from despina.core.ports import Page
 from despina.core.principal import Caller
-from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining
+from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining, StartRequests
 
 NOW = 1_700_000_000_000
 GENERATED = "11111111-2222-4333-8444-555555555555"
@@ -41,7 +41,7 @@ class FakeJobs:
         self.jobs[job.kind, job.id] = job
         return job
 
-    def start(self, request: StartDataProcessing | StartModelTraining, caller: Caller) -> Job:
+    def start(self, request: StartRequests, caller: Caller) -> Job:
         self._record(request)
         self.before_start()
         self.invocations.append(caller.invocation)
@@ -86,7 +86,7 @@ class FakeJobs:
         self.requests.append(request)
 
 
-def new_job(request: StartDataProcessing | StartModelTraining) -> Job:
+def new_job(request: StartRequests) -> Job:
     return plans.new_job(request, job_id=request.id or GENERATED, now=NOW, source="s3://bucket/source", memory_mib=256)
 
 

@@ -49,7 +49,8 @@ def test_wrong_methods(method: str, path: str, allowed: str) -> None:
 @pytest.mark.parametrize("operation", NOT_OFFERED, ids=lambda operation: operation.name)
 def test_what_is_not_offered_is_refused_before_it_is_read(operation: Any) -> None:
     answer = Client().call(operation.method, operation.path.replace("{id}", "a_b"), b"{")
-    text = f"{operation.name} is not offered yet by this version of Despina (data processing and model training are)."
+    offered = "data processing, model training and model transform are"
+    text = f"{operation.name} is not offered yet by this version of Despina ({offered})."
     assert answer.error == (400, "UnsupportedOperationException", text)
 
 

@@ -5,8 +5,9 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from despina.control.basis import JobRules
 from despina.control.hints import Hints
-from despina.control.jobs import JobRules, Jobs
+from despina.control.jobs import Jobs
 from despina.control.reconciler import LEASE_MS, LOOK_AGAIN_MS, Reconciler
 from despina.core.errors import ArtifactError, JobEnded
 from despina.core.job import Job, JobKind, Observation, RunSpec, RunState, Status
