@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from despina.core import plans
 from despina.core.hyperparameters import Strategy, TrialResult
-from despina.core.job import Job, JobKind, Observation, RunKind, RunState, Status, StepName
+from despina.core.job import Job, JobKind, Observation, RunKind, RunState, Status, StepName, TrainedModel
 from despina.core.lifecycle import MAX_ATTEMPTS, MAX_HALVINGS, Command, Seen, Stop, Submit, advance
-from despina.core.requests import StartDataProcessing, StartModelTraining
+from despina.core.requests import StartDataProcessing, StartModelTraining, StartModelTransform
 
 STRATEGY = msgspec.to_builtins(Strategy(metric="acc", maximize=True, tunable=(), fixed={}, memory_mib=300))
 START = 1_700_000_000_000
@@ -31,6 +31,12 @@ def processing(time_out: int = 86_400) -> Job:
     request = StartDataProcessing(input_data_s3_location="s3://bucket/in", processed_data_s3_location="s3://bucket/out",
                                   processing_time_out_in_seconds=time_out)
     return plans.new_job(request, job_id="dp", now=START, source="s3://bucket/in", memory_mib=64)
+
+
+def transform() -> Job:
+    request = StartModelTransform(model_transform_output_s3_location="s3://bucket/out", training_job_name="trial")
+    model = TrainedModel(trial="trial", location="s3://bucket/model", learned_from="s3://bucket/dp")
+    return plans.new_job(request, job_id="tf", now=START, source="s3://bucket/dp", memory_mib=64, model=model)
 
 
 @dataclass
@@ -104,7 +110,7 @@ class World:
         if job.status is Status.COMPLETED:
             assert all(step.status is Status.COMPLETED or (step.name is StepName.TUNING and step.status is Status.STOPPED)
                        for step in job.steps), "a training whose time was over keeps its best model"
-            assert bool(job.models) == (job.kind is JobKind.MODEL_TRAINING)
+            assert bool(job.models) == (job.kind is not JobKind.DATA_PROCESSING)
         for step in job.steps:
             assert not (step.status.is_terminal and step.name is StepName.TUNING and any(run.state.is_live for run in step.runs))
             if step.name is StepName.TUNING and isinstance(job.request, StartModelTraining):
@@ -126,6 +132,7 @@ class World:
 
 JOBS = st.one_of(
     st.builds(processing, time_out=st.sampled_from([1, 86_400])),
+    st.builds(transform),
     st.builds(training, trials=st.integers(1, 6), parallel=st.integers(1, 6), time_out=st.sampled_from([3, 86_400])),
 )
 ENDINGS = st.sampled_from([RunState.SUCCEEDED] * 6 + [RunState.LOST, RunState.FAILED, RunState.STOPPED])

@@ -100,6 +100,14 @@ def test_javascript_goes_the_whole_way(trained: Server, javascript: JavaScript, 
     assert isinstance(answer["output"]["creationTimeInMillis"], int)
     assert trained.wait_until_ended("dataprocessing", "from-javascript")["status"] == "Completed"
     assert javascript("ListMLModelTrainingJobs", {"maxItems": 10})["output"]["ids"] == ["tr"]
+    started = javascript("StartMLModelTransformJob", {
+        "id": "js", "dataProcessingJobId": "dp", "mlModelTrainingJobId": "tr", "modelTransformOutputS3Location": "s3://test/js"})
+    assert started["output"]["id"] == "js"
+    assert trained.wait_until_ended("modeltransform", "js")["status"] == "Completed"
+    got = javascript("GetMLModelTransformJob", {"id": "js"})["output"]
+    assert got["baseProcessingJob"]["status"] == "Completed"
+    assert got["models"][0]["name"].endswith("-cpu")
+    assert javascript("ListMLModelTransformJobs", {})["output"]["ids"] == ["js"]
     assert javascript("GetMLModelTrainingJob", {"id": "tr"})["output"]["status"] == "Completed"
 
 
@@ -184,6 +192,6 @@ def test_a_client_that_does_not_sign_is_served_as_well(trained: Server) -> None:
 
 def test_boto3_sees_an_error_as_client_error_in_every_operation(server: Server) -> None:
     client = signed(server)
-    for name in ("get_ml_endpoint", "get_ml_model_transform_job"):
+    for name in ("get_ml_endpoint", "delete_ml_endpoint"):
         with pytest.raises(ClientError, match="UnsupportedOperationException"):
             getattr(client, name)(id="x")

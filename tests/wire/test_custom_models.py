@@ -55,6 +55,24 @@ def test_the_example_trains_and_its_artefacts_are_there(allowing: Server) -> Non
     assert len(json.loads((output / "training-report.json").read_bytes())["trials"]) == 2
 
 
+def test_a_transform_job_runs_the_script_with_the_trained_model(allowing: Server, tmp_path: Path) -> None:
+    trial = next(run for run in allowing.details("modeltraining", "custom")["details"]["runs"] if run["kind"] == "trial")
+    for path in (EXAMPLES / "custom-model").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "again.py").write_text("import transform\ntransform.main()\nprint('once more')\n", encoding="utf-8")
+    own = {"sourceS3DirectoryPath": tmp_path.as_uri(), "transformEntryPointScript": "again.py"}
+    for job_id, members in (("pair", {"dataProcessingJobId": "dp", "mlModelTrainingJobId": "custom"}),
+                            ("own", {"trainingJobName": trial["name"], "customModelTransformParameters": own})):
+        allowing.boto3().start_ml_model_transform_job(
+            id=job_id, modelTransformOutputS3Location="s3://test/transformed", **members)
+        job = allowing.wait_until_ended("modeltransform", job_id)
+        assert job["status"] == "Completed", job
+        output = allowing.path(job["baseProcessingJob"]["outputLocation"])
+        assert json.loads((output / "test_metrics_info.json").read_bytes())["acc"] > 0.5
+    log = allowing.request("GET", "/ml/modeltransform/own/logs")[2]
+    assert {"message": "once more"} in log["events"]
+
+
 def test_cancel_ends_the_script_and_what_it_started_and_clean_deletes(allowing: Server, tmp_path: Path) -> None:
     (tmp_path / "training.py").write_text(
         "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"

@@ -26,7 +26,7 @@ def trained(server: Server, export: Path, tmp_path_factory: pytest.TempPathFacto
     assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
     folder = write_export(tmp_path_factory.mktemp("week") / "export")
     with (folder / NODES).open("a", encoding="utf-8") as nodes, (folder / EDGES).open("a", encoding="utf-8") as edges:
-        nodes.write(f"{NEW},item,0.5,red\n")
+        nodes.write(f"{NEW},item,0.5,green\n")  # a class that is new, too
         edges.write(f"new-1,link,{NEW},item-1\n")
     server.boto3().start_ml_data_processing_job(
         id="week", inputDataS3Location=folder.as_uri(), processedDataS3Location="s3://test/processed",

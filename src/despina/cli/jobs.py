@@ -31,7 +31,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     common.add_argument("--json", action="store_true", help="print the API's answer as JSON")
     one = argparse.ArgumentParser(add_help=False)
     one.add_argument("id", help="the job's id")
-    one.add_argument("--kind", choices=KINDS, help="needed when jobs of both kinds have this id")
+    one.add_argument("--kind", choices=KINDS, help="needed when jobs of several kinds have this id")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
 
     start = verbs.add_parser("start", help="start a job")
@@ -143,7 +143,7 @@ def _find(client: Client, options: argparse.Namespace) -> tuple[str, dict[str, A
     if not found:
         raise DespinaError(f"There is no job '{options.id}'.")
     if len(found) > 1:
-        raise DespinaError(f"There are jobs of both kinds with the id '{options.id}': add --kind {' or --kind '.join(found)}.")
+        raise DespinaError(f"There are jobs of several kinds with the id '{options.id}': add --kind {' or --kind '.join(found)}.")
     return next(iter(found.items()))
 
 

@@ -6,6 +6,8 @@ that what tells them apart is their neighbours. New entities of a knowledge-grap
 known entities ask for: the mean of the query vectors whose answers they are, which is where the model would look for them.
 """
 
+import dataclasses
+
 import numpy as np
 import torch
 from msgspec.structs import replace
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from despina.core.errors import WorkFailed
-from despina.graph.graph import Graph
+from despina.graph.graph import Graph, Labelled
 from despina.learn.checkpoint import AnyModel, Description, build
 from despina.learn.hyperparameters import PRODUCTS
 from despina.learn.kge import KnowledgeGraphEmbedding
@@ -53,6 +55,28 @@ def carried_over(model: AnyModel, description: Description, graph: Graph, before
     if isinstance(new, KnowledgeGraphEmbedding):
         _find_new(new, Triples.of(graph), _unknown(of_nodes["entities"], len(new.entities)))
     return new.eval(), fitted
+
+
+def narrowed(graph: Graph, classes: tuple[str, ...]) -> Graph:
+    """The graph with the classes that a model knows, if the graph has these and more: labels of other classes are no labels then.
+
+    Data processing that builds on an earlier job puts new classes after the old ones.
+    """
+    target = graph.target
+    if target.classes == classes or target.classes[:len(classes)] != classes:
+        return graph
+    return dataclasses.replace(graph, target=dataclasses.replace(target, classes=classes, by_type={
+        kind: _narrowed(part, len(classes), multilabel=target.multilabel) for kind, part in target.by_type.items()}))
+
+
+def _narrowed(part: Labelled, count: int, *, multilabel: bool) -> Labelled:
+    if part.labels is None:
+        return part
+    if multilabel:
+        return dataclasses.replace(part, labels=part.labels[:, :count])
+    known = part.labels < count
+    return dataclasses.replace(part, labels=np.where(known, part.labels, -1), train=part.train & known, valid=part.valid & known,
+                               test=part.test & known)
 
 
 def _fill(weights: Tensor, learned: Tensor, rows: Rows) -> None:

@@ -11,7 +11,7 @@ from despina.core.job import TransformWork
 from despina.core.location import Location
 from despina.learn import checkpoint
 from despina.learn.evaluation import evaluate
-from despina.learn.incremental import carried_over
+from despina.learn.incremental import carried_over, narrowed
 from despina.learn.predictor import predict_graph
 from despina.programs.context import Context
 from despina.programs.inputs import processed_graph
@@ -37,6 +37,7 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
     model, description = checkpoint.load(trial)
     if work.learned_from not in {None, work.processed}:
         _, before = processed_graph(context, work.learned_from or "")
+        graph = narrowed(graph, description.shape.classes)
         model, description = carried_over(model, description, graph, before)
     description.shape.check(graph)
     context.report(0, 2, "file")

@@ -17,7 +17,7 @@ from despina.graph.graph import Graph
 from despina.learn.checkpoint import AnyModel, Description
 from despina.learn.configuration import Evaluation
 from despina.learn.hyperparameters import EmbeddingHyperparameters, Hyperparameters, read_parameters, write_parameters
-from despina.learn.incremental import carried_over
+from despina.learn.incremental import carried_over, narrowed
 from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.models import GraphShape, Model
 from despina.learn.predictor import predict_graph
@@ -108,8 +108,30 @@ def test_an_entity_without_triples_gets_the_mean() -> None:
     torch.testing.assert_close(found[Triples.of(cut).starts[node_type]], entities(model).mean(dim=0))
 
 
+def test_labels_of_classes_that_a_model_does_not_know_are_no_labels() -> None:
+    graph = communities()
+    part = graph.target.by_type["user"]
+    assert part.labels is not None
+    labels = np.where(np.arange(len(part.labels)) < 10, 2, part.labels)
+    grown = replace(graph, target=replace(graph.target, classes=("left", "right", "new"), by_type={
+        "user": replace(part, labels=labels)}))
+    narrow = narrowed(grown, ("left", "right"))
+    found = narrow.target.by_type["user"]
+    assert narrow.target.classes == ("left", "right")
+    assert found.labels is not None
+    np.testing.assert_array_equal(found.labels[:10], -1)
+    np.testing.assert_array_equal(found.labels[10:], part.labels[10:])
+    for name in ("train", "valid", "test"):
+        assert not getattr(found, name)[:10].any()
+        np.testing.assert_array_equal(getattr(found, name)[10:], getattr(part, name)[10:])
+    assert narrowed(graph, ("left", "right")) is graph
+    assert narrowed(graph, ("right", "left")) is graph, "which the model will refuse"
+    several = narrowed(communities(multilabel=True), ("left", "right")).target.by_type["user"].labels
+    assert several is not None
+    assert several.shape[1] == 2
+
+
 def test_another_form_of_data_is_refused_with_what_to_do() -> None:
-    graph = communities(multilabel=True)
-    before = communities()
-    with pytest.raises(WorkFailed, match=r"its classes was .* Process the new data with 'previousDataProcessingJobId'"):
+    graph, before = communities(hot=True), communities()
+    with pytest.raises(WorkFailed, match=r"its features was .* Process the new data with 'previousDataProcessingJobId'"):
         carried_over(rgcn(before, 1), described(before), graph, before)
