@@ -50,6 +50,10 @@ class Request:
         """Whether there is a header of this (lower-case) name."""
         return name in self._values
 
+    def raw_values(self, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
+        """The values of these headers (lower-case) as they stand on the wire."""
+        return tuple(map(self._values.get, names))
+
     def value(self, name: bytes) -> bytes | None:
         """The canonical value of a header, by lower-case name: trimmed, white space squeezed, several joined with commas."""
         raw = self._values.get(name)

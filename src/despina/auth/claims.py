@@ -141,6 +141,12 @@ def _date_header(signed_headers: tuple[bytes, ...]) -> bytes:
 
 
 @lru_cache(_REMEMBERED)
+def _looked_at(authorization: bytes) -> tuple[bytes, ...]:
+    """The headers that a claim which begins so is about, and those that count unsigned."""
+    return (*_names(_elements(authorization + b"0")[b"SignedHeaders"]), b"x-amz-security-token", b"x-amz-content-sha256")
+
+
+@lru_cache(_REMEMBERED)
 def _elements(authorization: bytes) -> dict[bytes, bytes]:
     """The parts of the header's value, which has each of them once. But for the signature's digits they stay the same for a day."""
     scheme, blank, rest = authorization.partition(b" ")
@@ -158,6 +164,19 @@ def _elements(authorization: bytes) -> dict[bytes, bytes]:
         raise refuse("The request did not include the required authorization header, or it was malformed.",
                      f"It must have Credential, SignedHeaders and Signature once each and nothing else, not {len(elements)} parts.")
     return values
+
+
+def identity(request: Request) -> object:
+    """All that a signature in the header and its verification depend on; None for a request that is signed otherwise.
+
+    Raises:
+        AccessDenied: as ``parse``.
+    """
+    authorization = request.value(b"authorization")
+    if authorization is None or request.body or _is_presigned(request.parameters):
+        return None
+    looked_at = _looked_at(authorization[:-_SIGNATURE_LENGTH])
+    return request.method, request.raw_path, request.raw_query, authorization, request.raw_values(looked_at)
 
 
 def _from_query(request: Request) -> Claim:

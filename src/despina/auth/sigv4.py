@@ -62,7 +62,7 @@ def verify(claim: Claim, request: Request, key: Key | None, *, now: int, region:
         AccessDenied: it was not; what was expected and what was received.
     """
     _check_scope(claim, region, service)
-    _check_time(claim, now // 1000)
+    check_time(claim, now // 1000)
     if key is None:
         raise refuse(_UNKNOWN, f"The access key {shown(claim.key_id)} is not known here.")
     _check_token(claim, key)
@@ -115,8 +115,18 @@ def _check_scope(claim: Claim, region: str, service: str) -> None:
                      f"{shown(scope.day)} != '{claim.timestamp[:8]}', from '{claim.timestamp}'.")
 
 
-def _check_time(claim: Claim, now: int) -> None:
-    """``now`` in seconds. A presigned request holds until it expires, any other for as long as clocks may differ."""
+def check_time(claim: Claim, now: int) -> None:
+    """Refuse what was signed too long ago, or later than now.
+
+    A presigned request holds until it expires, any other for as long as clocks may differ.
+
+    Args:
+        claim: What ``parse`` made of the request.
+        now: Seconds since 1970.
+
+    Raises:
+        AccessDenied: it does not hold now.
+    """
     if claim.signed_at > now + MAX_SKEW:
         raise refuse(f"Signature not yet current: {claim.timestamp} is still later than {_iso(now + MAX_SKEW)} "
                      f"({_iso(now)} + 5 min.)")
