@@ -73,6 +73,13 @@ def test_a_transform_job_runs_the_script_with_the_trained_model(allowing: Server
     assert {"message": "once more"} in log["events"]
 
 
+def test_another_model_cannot_begin_with_one_of_somebodys_own(allowing: Server) -> None:
+    with pytest.raises(ClientError, match="'previousModelTrainingJobId' names a job with a model of somebody's own") as raised:
+        allowing.boto3().start_ml_model_training_job(
+            dataProcessingJobId="dp", trainModelS3Location="s3://test/models", previousModelTrainingJobId="custom")
+    assert raised.value.response["Error"]["Code"] == "IllegalArgumentException"
+
+
 def test_cancel_ends_the_script_and_what_it_started_and_clean_deletes(allowing: Server, tmp_path: Path) -> None:
     (tmp_path / "training.py").write_text(
         "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"

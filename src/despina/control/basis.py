@@ -78,7 +78,11 @@ class Bases:
                 source = self._processed(request.data_processing_job_id, role)
                 if request.previous_model_training_job_id is None:
                     return Basis(source)
-                earlier = plans.earlier_training(self._base(JobKind.MODEL_TRAINING, request.previous_model_training_job_id))
+                base = self._base(JobKind.MODEL_TRAINING, request.previous_model_training_job_id)
+                if is_custom(base.request) and not is_custom(request):
+                    raise ConflictingArguments("'previousModelTrainingJobId' names a job with a model of somebody's own, whose "
+                                               "weights another model cannot begin with: give 'customModelTrainingParameters' too.")
+                earlier = plans.earlier_training(base)
                 self._read_by(role, earlier.best.model)
                 self._read_by(role, earlier.best.processed)
                 return Basis(source, earlier=earlier)
@@ -189,6 +193,11 @@ class Bases:
             raise InvalidLocation(f"{INVALID} ('{url}' is a file of the server's machine, which requests that are signed may not "
                                   "name: it must be an s3:// location)")
         return location
+
+
+def is_custom(request: StartRequests) -> bool:
+    """Whether the model is a user's own."""
+    return isinstance(request, StartModelTraining) and request.custom_model_training_parameters is not None
 
 
 def memory_mib(size: int) -> int:

@@ -17,6 +17,7 @@ from despina.graph.graph import EdgeType, Graph
 from despina.learn.predictor import Predictions
 from despina.programs.instances import CPU, smallest
 from despina.programs.json_files import write_json
+from despina.programs.prediction_table import write_predictions
 
 
 def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, model: str) -> None:
@@ -25,6 +26,7 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, mod
     ``embeddings/entity.npy`` has a row for each node that predictions are made from: type by type, by node index, as ``node2gid``
     of ``mapping.info`` says. ``predictions/result.npz`` has ``infer_scores``: of nodes by node index; of edges in the order of
     ``source`` and ``destination``, the node indices beside it, and of ``edge_type``, their type's number in ``target_etype``.
+    Beside it stands ``predictions.parquet``, which no tool of AWS's reads.
     Where links are predicted ``embeddings/relation.npy`` has a row for each edge type, in the order of ``relation2id_map``, and
     there are no predictions: all candidates are ranked when they are asked for. The toolkit's ``graph.bin``, a graph in DGL's own
     form, is not written. Removed nodes have rows too, to which ``mapping.info`` does not lead.
@@ -35,6 +37,7 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, mod
         (folder / "predictions").mkdir()
         np.savez(folder / "predictions" / "result.npz", allow_pickle=False,
                  infer_scores=np.concatenate(list(predictions.values.values())), **_edges(graph, predictions))
+        write_predictions(folder / "predictions", graph, predictions)
     if predictions.relations:
         np.save(folder / "embeddings" / "relation.npy", np.stack(list(predictions.relations.values())), allow_pickle=False)
     with (folder / "mapping.info").open("wb") as file:
