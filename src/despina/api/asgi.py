@@ -169,8 +169,8 @@ class Api:
                              "(data processing, model training and model transform are).")
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
         call.resource_id = getattr(request, "id", None)
-        if operation.path.startswith("/ml/"):
-            self._settings.parameter_group.check(request)
+        if self._settings.parameter_group.roles is not None and operation.path.startswith("/ml/"):
+            self._settings.parameter_group.role_of(request)
         caller, result = call.caller(), None
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()

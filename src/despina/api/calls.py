@@ -11,6 +11,7 @@ from despina.auth.audit import Entry, event_time
 from despina.auth.gate import SERVICE
 from despina.core.principal import Caller, Credential
 
+_NOBODY = Caller()
 MAX_SHOWN = 256
 """Characters of what the client sent, in an entry."""
 
@@ -28,6 +29,8 @@ class Call:
 
     def caller(self) -> Caller:
         """Who calls, for the control plane."""
+        if self.credential is None and self.invocation is None:
+            return _NOBODY
         return Caller(arn=self.credential.principal.arn if self.credential else None, invocation=self.invocation)
 
     def entry(self, scope: Scope, answer: Answer, error: Exception | None) -> Entry | None:

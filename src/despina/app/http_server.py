@@ -36,7 +36,7 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._awaits_headers, self._has_begun, self._is_refused, self._header_bytes = True, False, False, 0
+        self._awaits_headers, self._has_begun, self._is_refused, self._header_bytes, self._piece = True, False, False, 0, 0
         self._timer: TimerHandle | None = self.loop.call_later(self.limits.timeout_seconds, self._late)
         if len(self.connections) > self.limits.max_connections:
             self._refuse(TooManyRequests(f"The server already has {self.limits.max_connections} connections, the most that "
@@ -49,23 +49,27 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
+        self._piece = len(data)
         if self._awaits_headers:
             self._header_bytes += len(data)
         super().data_received(data)
+        if not self._awaits_headers:
+            return
         # While they are not complete, all that has come is header; the parser keeps it.
-        if self._awaits_headers and self._header_bytes > self.limits.max_header_bytes:
+        if self._header_bytes > self.limits.max_header_bytes:
             self._refuse_headers()
+        elif self._has_begun and self._timer is None:
+            self._timer = self.loop.call_later(self.limits.timeout_seconds, self._late)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._has_begun = True
-        if self._timer is None:
-            self._timer = self.loop.call_later(self.limits.timeout_seconds, self._late)
 
     def on_headers_complete(self) -> None:
         self._disarm()
+        may_be_large = max(self._header_bytes, self._piece) > self.limits.max_header_bytes
         self._awaits_headers, self._has_begun, self._header_bytes = False, False, 0
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.limits.max_header_bytes:
+        if may_be_large and self._size_of_headers() > self.limits.max_header_bytes:
             self._refuse_headers()
         else:
             super().on_headers_complete()
@@ -99,6 +103,9 @@ class _Protocol(HttpToolsProtocol):
             self._refuse(RequestTooSlow(f"The request's headers did not arrive within {self.limits.timeout_seconds:g} seconds."))
         else:
             self.transport.close()
+
+    def _size_of_headers(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse_headers(self) -> None:
         self._refuse(RequestTooLarge(self.limits.max_header_bytes, "Request header size"))

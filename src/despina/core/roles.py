@@ -20,11 +20,6 @@ class ParameterGroup(Frozen, frozen=True, kw_only=True):
     default: str = ""
     """``neptune_ml_iam_role``: the role of requests that name none."""
 
-    def check(self, request: Frozen) -> None:
-        """Raise what ``role_of`` raises."""
-        if self.roles is not None:
-            self.role_of(request)
-
     def role_of(self, request: Frozen) -> str | None:
         """The ARN of the role under which what this request asks for is done: ``sagemakerIamRoleArn`` before ``neptuneIamRoleArn``
         before the default.
