@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -142,7 +142,8 @@ class Api:
             return await self._perform(call, route, raw_id, scope, body)
         self._limits.enter()
         try:
-            self._admit(call, operation, scope, body)
+            if self._gate is not None:
+                self._admit(call, operation, scope, body)
             return await self._perform(call, route, raw_id, scope, body)
         finally:
             self._limits.leave()
@@ -168,15 +169,16 @@ class Api:
             raise NotOffered(f"{operation.name} is not offered yet by this version of Despina "
                              "(data processing, model training and model transform are).")
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
-        call.resource_id = getattr(request, "id", None)
+        if self._audit is not None:
+            call.resource_id = getattr(request, "id", None)
         if self._settings.parameter_group.roles is not None and operation.path.startswith("/ml/"):
             self._settings.parameter_group.role_of(request)
-        caller, result = call.caller(), None
+        result: Any
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._threads, operation.use_case, self._jobs, request, caller)
+            result = await loop.run_in_executor(self._threads, operation.use_case, self._jobs, request, call.caller())
         else:
-            result = operation.use_case(self._jobs, request, caller)
+            result = operation.use_case(self._jobs, request, call.caller())
         if isinstance(result, Job):
             call.resource_id = result.id
         return self._encode(operation.render(result, request, View(self._cluster, scope)))
