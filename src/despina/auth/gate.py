@@ -1,6 +1,7 @@
 """Who asks, and whether he may: from a signed request to its principal."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from despina.auth.canonical import Request
@@ -107,17 +108,28 @@ class Gate:
             AccessDenied: its policies do not allow it.
         """
         principal = credential.principal
-
-        def whole() -> dict[str, str]:
-            kind = "AssumedRole" if ":role/" in principal.arn else "User"
-            return {**context(), "aws:PrincipalArn": principal.arn, "aws:PrincipalType": kind, "aws:username": principal.name,
-                    "aws:PrincipalAccount": self._account, "aws:RequestedRegion": self._region,
-                    "aws:EpochTime": str(self._clock.now() // 1000)}
-
-        decision = self._ready_for(credential).policies.decide(f"{SERVICE}:{action}", self._resource, whole)
+        decision = self._ready_for(credential).policies.decide(
+            f"{SERVICE}:{action}", self._resource, lambda: {**context(), **self._context(credential)})
         if not decision.allowed:
             raise refuse(f"User: {principal.arn} is not authorized to perform: {SERVICE}:{action} on resource: {self._resource} "
                          f"{decision}.")
+
+    def _context(self, credential: Credential) -> dict[str, str]:
+        """The values of condition keys that are about who asks, and where (IAM user guide, "AWS global condition context keys").
+
+        ``aws:username`` is there for users only, ``aws:TokenIssueTime`` for temporary credentials only.
+        """
+        principal, key = credential.principal, credential.key
+        is_role = ":role/" in principal.arn
+        found = {
+            "aws:PrincipalArn": principal.arn, "aws:PrincipalType": "AssumedRole" if is_role else "User",
+            "aws:PrincipalAccount": self._account, "aws:PrincipalIsAWSService": "false", "aws:ViaAWSService": "false",
+            "aws:RequestedRegion": self._region, "aws:EpochTime": str(self._clock.now() // 1000)}
+        if not is_role:
+            found["aws:username"] = principal.name
+        if key.token_hash is not None:
+            found["aws:TokenIssueTime"] = f"{datetime.fromtimestamp(key.created_at // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return found
 
     def _find(self, key_id: str) -> _Ready | None:
         ready = self._looked_up.get(key_id)

@@ -1,5 +1,6 @@
 """The gate: what it remembers of requests and keys never lets anybody in whom it would not let in otherwise."""
 
+import json
 import time
 
 import pytest
@@ -126,6 +127,38 @@ def test_a_policy_holds_from_the_next_request_on(world: World) -> None:
     credential = world.gate.authenticate(world.request())
     with pytest.raises(AccessDenied, match="no identity-based policy allows"):
         world.gate.authorize(credential, "ListMLModelTrainingJobs", dict)
+
+
+def allowed_if(world: World, key: str, operator: str, value: str, *, seconds: int | None = None, role: bool = False) -> bool:
+    """Whether a policy with this condition allows a request."""
+    policy = json.dumps({"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {operator: {key: value}}}})
+    arn = f"arn:aws:iam::123456789012:{'role/jobs' if role else 'user/alice'}"
+    world.store.put_principal(Principal(name="alice", arn=arn, policies=(policy,)))
+    credential = world.gate.authenticate(world.request(world.issue(seconds)))
+    try:
+        world.gate.authorize(credential, "ListMLModelTrainingJobs", lambda: {"aws:SourceIp": "203.0.113.9"})
+    except AccessDenied:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("key", "operator", "value"), [
+    ("aws:PrincipalArn", "ArnLike", "arn:aws:iam::*:user/alice"), ("aws:PrincipalType", "StringEquals", "User"),
+    ("aws:username", "StringEquals", "alice"), ("aws:PrincipalAccount", "StringEquals", "123456789012"),
+    ("aws:RequestedRegion", "StringEquals", "us-east-1"), ("aws:ViaAWSService", "Bool", "false"),
+    ("aws:PrincipalIsAWSService", "Bool", "false"), ("aws:EpochTime", "NumericGreaterThan", "1700000000"),
+    ("aws:TokenIssueTime", "Null", "true"), ("aws:SourceIp", "IpAddress", "203.0.113.0/24")])
+def test_policies_may_ask_who_asks_and_from_where(world: World, key: str, operator: str, value: str) -> None:
+    assert allowed_if(world, key, operator, value)
+    assert not allowed_if(world, key, "Null", "false" if operator == "Null" else "true")
+
+
+def test_temporary_credentials_have_a_time_of_issue_and_roles_no_user_name(world: World) -> None:
+    assert allowed_if(world, "aws:TokenIssueTime", "DateGreaterThan", "2026-01-01T00:00:00Z", seconds=60)
+    assert not allowed_if(world, "aws:TokenIssueTime", "DateGreaterThan", "2200-01-01T00:00:00Z", seconds=60)
+    assert allowed_if(world, "aws:username", "Null", "true", role=True)
+    assert allowed_if(world, "aws:PrincipalType", "StringEquals", "AssumedRole", role=True)
 
 
 def test_a_key_is_looked_up_once_in_a_turn(world: World) -> None:
