@@ -122,12 +122,21 @@ class Programs:
 
 def job(run: Programs, folder: Path, *, seed: int, trials: int) -> dict[str, Any]:
     """What a training job does, with this seed in place of the one that all jobs have; its report."""
-    processed = (folder / "processed").as_uri()
+    processed = folder / "processed"
+    model, output = best_trial(run, processed, folder / f"trials-{seed}", seed=seed, trials=trials), folder / f"output-{seed}"
+    run(transform.run, TransformWork(processed=processed.as_uri(), model=model, output=output.as_uri()))
+    report: dict[str, Any] = json.loads((output / "training-report.json").read_bytes())
+    return report
+
+
+def best_trial(run: Programs, folder: Path, outputs: Path, *, seed: int, trials: int) -> str:
+    """The location of the best of so many models that were trained on the processed data in a folder."""
+    processed = folder.as_uri()
     found = msgspec.convert(run(strategy.run, StrategyWork(processed=processed, trials=trials)), Strategy)
     train.SEED = seed
     done: list[Run] = []
     for number in range(trials):
-        work = TrainWork(processed=processed, output=(folder / f"trial-{seed}-{number}").as_uri(),
+        work = TrainWork(processed=processed, output=(outputs / str(number)).as_uri(),
                          parameters=propose(found, number, done))
         result = run(train.run, work)
         spec = RunSpec(run_id=str(number), work=work)
@@ -135,10 +144,7 @@ def job(run: Programs, folder: Path, *, seed: int, trials: int) -> dict[str, Any
     sign = 1 if found.maximize else -1
     best = max(done, key=lambda trial: sign * msgspec.convert(trial.result, TrialResult).objective)
     assert isinstance(best.spec.work, TrainWork)
-    output = folder / f"output-{seed}"
-    run(transform.run, TransformWork(processed=processed, model=best.spec.work.output, output=output.as_uri()))
-    report: dict[str, Any] = json.loads((output / "training-report.json").read_bytes())
-    return report
+    return best.spec.work.output
 
 
 if __name__ == "__main__":
