@@ -82,7 +82,8 @@ def train(work: TrainWork, code: CustomCode, context: Context) -> dict[str, Any]
     processed, graph = processed_graph(context, work.processed)
     model = context.folder / "model"
     model.mkdir()
-    scripts = Scripts.prepare(source, context.folder, read=[processed])
+    data = _linked(processed, context)
+    scripts = Scripts.prepare(source, context.folder, read=[processed], write=[data, model])
     course = Course(context, epochs=0, metric=given.metric, until=work.until)
     values: list[float] = []
 
@@ -94,17 +95,20 @@ def train(work: TrainWork, code: CustomCode, context: Context) -> dict[str, Any]
         course.step()
 
     whole = scripts.run(code.training, arguments(work.parameters or {}, graph.target), heard=heard, until=work.until,
-                        variables={"SM_CHANNEL_TRAIN": str(_linked(processed, context)), "SM_MODEL_DIR": str(model)})
+                        variables={"SM_CHANNEL_TRAIN": str(data), "SM_MODEL_DIR": str(model)})
     if not values:
         raise WorkFailed(f"{code.training} never printed the metric {given.metric}: nothing in its output matches the Regex "
                          f"'{given.pattern}' with a number in its first group")
     if not any(model.iterdir()):
         raise WorkFailed(f"{code.training} left no model: it has to write one into the folder that the environment variable "
                          "SM_MODEL_DIR names, which takes the place of Neptune ML's /opt/ml/checkpoints")
-    write_json(model / REPORT, {"model": "custom", "metric": given.metric, "value": values[-1], "values": values,
-                                "hyperparameters": work.parameters})
-    context.store.put(model, Location.parse(work.output))
-    shutil.rmtree(model)
+    # A file of ours in a folder of ours: in the script's a link could stand under its name.
+    report = context.folder / "report"
+    report.mkdir()
+    write_json(report / REPORT, {"model": "custom", "metric": given.metric, "value": values[-1], "values": values,
+                                 "hyperparameters": work.parameters})
+    for folder in (model, report):
+        context.store.put(folder, Location.parse(work.output))
     result: dict[str, Any] = msgspec.to_builtins(TrialResult(objective=values[-1], epoch=len(values),
                                                              ended=End.EPOCHS if whole else End.TIME))
     return result
@@ -129,13 +133,13 @@ def transform(work: TransformWork, code: CustomCode, context: Context) -> dict[s
     report = msgspec.json.decode((model / REPORT).read_bytes())
     write_json(model / REPORT, report | {"trials": work.trials})
     context.report(0, 1, "script")
-    Scripts.prepare(source, context.folder, read=[processed]).run(
+    data = _linked(processed, context)
+    Scripts.prepare(source, context.folder, read=[processed], write=[data, model, output]).run(
         code.transform, [], heard=lambda _: None, until=None,
-        variables={"SM_DATA_DIR": str(_linked(processed, context)), "SM_MODEL_DIR": str(model), "SM_OUTPUT_DIR": str(output)})
-    # Links stay links, which the store refuses: what they point at need not be the script's to show.
-    shutil.copytree(output, model, dirs_exist_ok=True, symlinks=True)
-    context.store.put(model, Location.parse(work.output))
-    shutil.rmtree(model)
+        variables={"SM_DATA_DIR": str(data), "SM_MODEL_DIR": str(model), "SM_OUTPUT_DIR": str(output)})
+    # The store refuses links: what they point at need not be the script's to show.
+    for folder in (model, output):
+        context.store.put(folder, Location.parse(work.output))
     context.report(1, 1, "script")
     return {"metric": report["metric"], "valid": report["value"]}
 

@@ -45,13 +45,15 @@ class Scripts:
     """The working directory of scripts, so that they can import one another."""
     python: str
     room: Path
-    """The folder that all of it lies in: the only one that scripts can write to."""
+    """The folder that all of it lies in. It is ours: a script that could rename what is in it could have us read elsewhere."""
+    write: tuple[Path, ...]
+    """The folders in it that scripts can write to, and nothing else. After the first script has run we do not write to them."""
     read: tuple[Path, ...]
-    """What they can read beside it and the system."""
+    """What they can read beside these and the system."""
     user: str
 
     @classmethod
-    def prepare(cls, source: Path, run: Path, *, read: Iterable[Path] = ()) -> "Scripts":
+    def prepare(cls, source: Path, run: Path, *, read: Iterable[Path] = (), write: Iterable[Path] = ()) -> "Scripts":
         """Copy the files below ``source``, and install their ``requirements.txt``, if there is one, into an environment of its own.
 
         It sees our packages (torch among them) behind its own.
@@ -60,28 +62,31 @@ class Scripts:
             source: The user's files; they are only read.
             run: The run's folder; everything is made in it.
             read: Folders that scripts have to read beside it.
+            write: Folders in it, with all that is to be there, that scripts have to write to.
 
         Raises:
             WorkFailed: the requirements cannot be installed; the text has the last lines of what pip said. Or the user that the
                 scripts are to run as cannot get to the run's folder.
         """
-        folder = run / "code"
+        folder, environment = run / "code", run / "venv"
         shutil.copytree(source, folder)
-        for name in ("home", "tmp"):
-            (run / name).mkdir()
+        own = (run / "home", run / "tmp", environment)
+        for made in own:
+            made.mkdir()
         scripts = cls(folder=folder, python=sys.executable, room=run, user=os.environ.get(USER_VARIABLE, ""),
-                      read=(*_our_packages(), Path(sys.prefix), Path(sys.base_prefix), *read))
+                      write=(folder, *own, *write), read=(run, *_our_packages(), Path(sys.prefix), Path(sys.base_prefix), *read))
         scripts._hand_over()
         if not (folder / "requirements.txt").is_file():
             return scripts
-        environment = run / "venv"
-        scripts._said([sys.executable, "-m", "venv", "--without-pip", str(environment)], "a virtual environment cannot be made")
+        # Isolated (-I): a venv.py of the user's must not run before we have written our file.
+        scripts._said([sys.executable, "-I", "-m", "venv", "--without-pip", str(environment)],
+                      "a virtual environment cannot be made")
         python = str(environment / "bin" / "python")
         packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment), "platbase": str(environment)}))
         (packages / "despina.pth").write_text("\n".join(map(str, _our_packages())) + "\n", encoding="utf-8")
         # Installing runs code too: that of packages without a wheel.
-        scripts._said([sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check", "--quiet", "-r",
-                       "requirements.txt"], "requirements.txt cannot be installed")
+        scripts._said([sys.executable, "-I", "-m", "pip", "--python", python, "install", "--disable-pip-version-check", "--quiet",
+                       "-r", "requirements.txt"], "requirements.txt cannot be installed")
         return replace(scripts, python=python)
 
     def run(self, script: str, arguments: Sequence[str], *, heard: Callable[[str], None], until: int | None,
@@ -101,7 +106,6 @@ class Scripts:
         Raises:
             WorkFailed: it failed; the text has its last lines.
         """
-        self._hand_over()
         process = subprocess.Popen(
             self._confined([self.python, script, *arguments]), cwd=self.folder, env={**self._environment(), **variables},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -135,7 +139,7 @@ class Scripts:
 
     def _confined(self, command: list[str]) -> list[str]:
         """The command, so that it reaches nothing but its folders."""
-        given = json.dumps({"read": [str(path) for path in self.read], "write": [str(self.room)]})
+        given = json.dumps({"read": [str(path) for path in self.read], "write": [str(path) for path in self.write]})
         return [sys.executable, "-I", confined.__file__, given, *command]
 
     def _environment(self) -> dict[str, str]:
@@ -147,13 +151,15 @@ class Scripts:
         return {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": ()} if self.user else {}
 
     def _hand_over(self) -> None:
-        """Give the room to the user that scripts run as, if that is another one."""
+        """Give what scripts can write to the user that they run as, if that is another one. None has run yet."""
         if not self.user:
             return
         try:
             known = pwd.getpwnam(self.user)
-            for path in (self.room, *self.room.rglob("*")):
-                os.chown(path, known.pw_uid, known.pw_gid, follow_symlinks=False)
+            for folder in self.write:
+                for path in (folder, *folder.rglob("*")):
+                    os.chown(path, known.pw_uid, known.pw_gid, follow_symlinks=False)
+            self.room.chmod(0o755)
         except KeyError:
             raise WorkFailed(f"{USER_VARIABLE} names the user '{self.user}', whom this system does not know") from None
         except PermissionError:

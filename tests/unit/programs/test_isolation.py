@@ -109,6 +109,34 @@ def test_a_link_to_a_file_outside_is_not_put_into_the_output(place: Place, secre
     assert not list(place.bucket.rglob("stolen"))
 
 
+def test_folders_cannot_be_swapped_for_links_so_that_the_program_reads_or_writes_elsewhere(place: Place, secret: Path) -> None:
+    said = told(place, f"""dict(
+        moved=attempt(lambda: os.rename(os.environ['SM_MODEL_DIR'], os.environ['SM_MODEL_DIR'] + '2')),
+        beside=attempt(lambda: os.symlink({str(secret)!r}, os.path.dirname(os.environ['SM_MODEL_DIR']) + '/report')))""")
+    assert said == {"moved": "PermissionError", "beside": "PermissionError"}
+
+
+def test_what_the_program_writes_does_not_follow_links_of_the_script(place: Place, secret: Path) -> None:
+    link = f"os.symlink({str(secret)!r}, os.environ['SM_MODEL_DIR'] + '/training-report.json')\nprint('m=1')"
+    write(place, TRY + link)
+    with pytest.raises(ArtifactError, match="symbolic links are not copied"):
+        custom.run(TRAIN, place.context)
+    write(place, TRY + "print('m=1')", transform=(
+        f"import os\nos.symlink({str(secret)!r}, os.environ['SM_MODEL_DIR'] + '/a')\n"
+        "open(os.environ['SM_OUTPUT_DIR'] + '/a', 'w').write('overwritten')"))
+    fresh = again(place)
+    custom.run(TRAIN, fresh.context)
+    with pytest.raises(ArtifactError, match="symbolic links are not copied"):
+        custom.run(TRANSFORM, again(fresh).context)
+    assert secret.read_text(encoding="utf-8") == "hush"
+
+
+def test_a_script_named_like_a_module_of_ours_does_not_run_in_its_place(place: Place) -> None:
+    write(place, KEEP + "print('m=1')", **{"requirements.txt": "--no-index\n", "venv.py": "raise SystemExit('taken')",
+                                           "pip.py": "raise SystemExit('taken')"})
+    custom.run(TRAIN, place.context)
+
+
 def test_packages_that_are_built_are_confined_too(place: Place, secret: Path) -> None:
     write(place, KEEP, **{"requirements.txt": "--no-index\n./spy\n"})
     package = place.bucket / "code" / "spy"
