@@ -73,8 +73,7 @@ def confine(read: Sequence[str], write: Sequence[str]) -> None:
     Raises:
         OSError: the system has no Landlock, or it is switched off.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = _checked(libc.syscall(_CREATE_RULESET, None, 0, _VERSION))
+    libc, version = ctypes.CDLL(None, use_errno=True), landlock_version()
     rights = _KNOWN.get(version, (1 << 16) - 1)
     # A kernel knows as much of the structure as its version has.
     attributes = struct.pack("=QQQ", rights, 0, _SCOPES)[:24 if version >= 6 else 16 if version >= 4 else 8]
@@ -88,6 +87,12 @@ def confine(read: Sequence[str], write: Sequence[str]) -> None:
     _checked(libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
     _checked(libc.syscall(_RESTRICT_SELF, rules, 0))
     os.close(rules)
+
+
+def landlock_version() -> int:
+    """The version of Landlock that the system has. Raises OSError if it has none, or has it switched off."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return _checked(libc.syscall(_CREATE_RULESET, None, 0, _VERSION))
 
 
 def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:

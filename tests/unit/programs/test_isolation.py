@@ -21,6 +21,17 @@ from despina.programs import confined, custom
 
 __all__ = ["place"]
 
+
+def landlock() -> int:
+    """The version of the system's Landlock; 0: it has none."""
+    try:
+        return confined.landlock_version()
+    except OSError:
+        return 0
+
+
+needs_landlock = pytest.mark.skipif(not landlock(), reason="this system has no Landlock (Linux 5.13)")
+
 TRY = KEEP + """
 import json
 def attempt(action):
@@ -48,6 +59,7 @@ def secret(place: Place) -> Path:
     return path
 
 
+@needs_landlock
 def test_files_outside_are_neither_read_nor_written_nor_listed_nor_deleted(place: Place, secret: Path) -> None:
     said = told(place, f"""dict(
         read=attempt(lambda: open({str(secret)!r}).read()),
@@ -63,6 +75,7 @@ def test_files_outside_are_neither_read_nor_written_nor_listed_nor_deleted(place
     assert secret.read_text(encoding="utf-8") == "hush"
 
 
+@needs_landlock
 def test_the_processed_data_can_be_read_and_not_be_changed(place: Place) -> None:
     said = told(place, """dict(
         read=attempt(lambda: len(os.listdir(os.environ['SM_CHANNEL_TRAIN'] + '/graph')) > 2),
@@ -72,6 +85,7 @@ def test_the_processed_data_can_be_read_and_not_be_changed(place: Place) -> None
     assert said == {"read": "True", "changed": "PermissionError", "temporary": "1", "home": "1"}
 
 
+@needs_landlock
 def test_secrets_of_the_server_are_out_of_reach(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("DESPINA_SECRETS_KEY", "hush")
@@ -82,6 +96,7 @@ def test_secrets_of_the_server_are_out_of_reach(place: Place, monkeypatch: pytes
     assert said == {"own": "[]", "parent": "PermissionError", "memory": "PermissionError"}
 
 
+@pytest.mark.skipif(landlock() < 6, reason="this system's Landlock knows no signals (Linux 6.12)")
 def test_other_processes_get_no_signal(place: Place) -> None:
     said = told(place, f"dict(ours=attempt(lambda: os.kill({os.getpid()}, 0)), own=attempt(lambda: os.kill(os.getpid(), 0)))")
     assert said == {"ours": "PermissionError", "own": "None"}
@@ -109,6 +124,7 @@ def test_a_link_to_a_file_outside_is_not_put_into_the_output(place: Place, secre
     assert not list(place.bucket.rglob("stolen"))
 
 
+@needs_landlock
 def test_folders_cannot_be_swapped_for_links_so_that_the_program_reads_or_writes_elsewhere(place: Place, secret: Path) -> None:
     said = told(place, f"""dict(
         moved=attempt(lambda: os.rename(os.environ['SM_MODEL_DIR'], os.environ['SM_MODEL_DIR'] + '2')),
@@ -137,6 +153,7 @@ def test_a_script_named_like_a_module_of_ours_does_not_run_in_its_place(place: P
     custom.run(TRAIN, place.context)
 
 
+@needs_landlock
 def test_packages_that_are_built_are_confined_too(place: Place, secret: Path) -> None:
     write(place, KEEP, **{"requirements.txt": "--no-index\n./spy\n"})
     package = place.bucket / "code" / "spy"
