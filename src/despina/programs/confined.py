@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     with suppress(OSError):
         # If the machine runs out of memory this is what has to go, and not the server.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    give_up_privileges()
     try:
         confine((*SYSTEM, *_for_everybody(Path("/etc")), *given["read"]), (*SHARED, *given["write"]))
     except OSError as error:
@@ -67,8 +68,17 @@ def _for_everybody(folder: Path) -> list[str]:
     return [str(path) for path in folder.iterdir() if path.is_file() and path.stat().st_mode & stat.S_IROTH]
 
 
+def give_up_privileges() -> None:
+    """See to it that the command has no capabilities, and gets none from programs that have."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in range(_CAPABILITIES):
+        # Root that may do what root may could read the environment of the server. Others have none to drop.
+        libc.prctl(_DROP_CAPABILITY, capability, 0, 0, 0)
+    _checked(libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
+
+
 def confine(read: Sequence[str], write: Sequence[str]) -> None:
-    """Confine this process to these files and folders, of which those that do not exist are left out.
+    """Confine this process, which has given up its privileges, to these files and folders; those that do not exist are left out.
 
     Raises:
         OSError: the system has no Landlock, or it is switched off.
@@ -81,10 +91,6 @@ def confine(read: Sequence[str], write: Sequence[str]) -> None:
     for allowed, paths in ((_READ, read), (rights, write)):
         for path in paths:
             _allow(libc, rules, path, allowed & rights)
-    for capability in range(_CAPABILITIES):
-        # Root that may do what root may could read the environment of the server. Others have none to drop.
-        libc.prctl(_DROP_CAPABILITY, capability, 0, 0, 0)
-    _checked(libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
     _checked(libc.syscall(_RESTRICT_SELF, rules, 0))
     os.close(rules)
 
