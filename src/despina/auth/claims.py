@@ -117,8 +117,8 @@ def _is_presigned(parameters: tuple[tuple[bytes, bytes], ...]) -> bool:
 
 
 def _from_header(request: Request, authorization: bytes) -> Claim:
-    start = authorization[:-_SIGNATURE_LENGTH]
-    if start.endswith(b"Signature="):
+    start = _before_signature(authorization)
+    if start is not None:
         elements, signature = _elements(start + b"0"), authorization[-_SIGNATURE_LENGTH:]
     else:
         elements = _elements(authorization)
@@ -128,6 +128,12 @@ def _from_header(request: Request, authorization: bytes) -> Claim:
     timestamp, signed_at = _timestamp(request.value(date) or b"", http_date=date == b"date")
     return Claim(credential=credential, signed_headers=signed_headers, signature=_signature(signature), timestamp=timestamp,
                  signed_at=signed_at, token=request.value(b"x-amz-security-token") or b"")
+
+
+def _before_signature(authorization: bytes) -> bytes | None:
+    """All of the header's value but the digits of the signature, if these stand at its end, as clients write it."""
+    start = authorization[:-_SIGNATURE_LENGTH]
+    return start if start.endswith(b"Signature=") else None
 
 
 @lru_cache(_REMEMBERED)
@@ -167,7 +173,7 @@ def _elements(authorization: bytes) -> dict[bytes, bytes]:
 
 
 def identity(request: Request) -> object:
-    """All that a signature in the header and its verification depend on; None for a request that is signed otherwise.
+    """All that a signature at the end of the header and its verification depend on; None for a request that is signed otherwise.
 
     Raises:
         AccessDenied: as ``parse``.
@@ -175,8 +181,10 @@ def identity(request: Request) -> object:
     authorization = request.value(b"authorization")
     if authorization is None or request.body or _is_presigned(request.parameters):
         return None
-    looked_at = _looked_at(authorization[:-_SIGNATURE_LENGTH])
-    return request.method, request.raw_path, request.raw_query, authorization, request.raw_values(looked_at)
+    start = _before_signature(authorization)
+    if start is None:
+        return None
+    return request.method, request.raw_path, request.raw_query, authorization, request.raw_values(_looked_at(start))
 
 
 def _from_query(request: Request) -> Claim:

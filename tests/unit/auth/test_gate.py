@@ -71,6 +71,22 @@ def test_the_same_request_is_good_again_and_again(world: World) -> None:
     assert first.principal.name == "alice"
 
 
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_the_parts_of_the_header_may_stand_in_any_order(world: World, order: tuple[int, ...]) -> None:
+    request = world.request()
+    scheme, _, rest = (request.value(b"authorization") or b"").partition(b" ")
+    parts = rest.split(b", ")
+    turned = with_header(request, "Authorization", scheme + b" " + b", ".join(parts[i] for i in order))
+    for _ in range(2):
+        assert world.gate.authenticate(turned).principal.name == "alice"
+
+
+@pytest.mark.parametrize("authorization", [b"", b"Bearer x", b"AWS4-HMAC-SHA256 Signature=" + b"0" * 64])
+def test_a_header_that_is_no_claim_is_refused_with_what_it_must_be(world: World, authorization: bytes) -> None:
+    with pytest.raises(AccessDenied, match="AWS4-HMAC-SHA256|requires 'Credential' parameter"):
+        world.gate.authenticate(with_header(world.request(), "Authorization", authorization))
+
+
 @pytest.mark.parametrize("tampered", [
     lambda one: changed(one, method="DELETE"), lambda one: changed(one, raw_path=b"/ml/endpoints"),
     lambda one: changed(one, raw_query=b"maxItems=11"), lambda one: changed(one, body=b"{}"),
