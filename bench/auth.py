@@ -3,7 +3,8 @@
 The first part takes the gate as the server uses it: a signed GET, a principal in an SQLite store, a policy of ten statements whose
 last allows; beside it one HMAC-SHA256, the floor of any signature check, and the derivation of a key, done once a day. The second
 serves the same store twice, with ``--iam-auth`` and without, and asks both for lists over eight connections, with one request in
-flight on each and with eight; they take turns within each round. The limits are raised, not removed.
+flight on each, with eight, and with requests of which no two are the same; they take turns within each round. The limits are
+raised, not removed.
 
     python bench/auth.py [--rounds 7] [--seconds 1.0]
 """
@@ -12,12 +13,9 @@ import argparse
 import asyncio
 import hmac
 import json
-import os
 import signal
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,8 +27,9 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from list import CONNECTIONS, exchange, fill, throughput, url_address  # type: ignore[import-not-found]
+from list import CONNECTIONS, exchange, fill, serve, throughput, url_address  # type: ignore[import-not-found]
 
+from despina.app import SystemClock
 from despina.auth.canonical import Request
 from despina.auth.gate import Gate
 from despina.auth.issuing import Issued, issue
@@ -44,8 +43,10 @@ from despina.store import open_key_store
 
 CALLS = 2_000
 JOBS = 1_000
-AHEAD = (1, 8)
-"""Requests in flight on a connection: as clients do it, and as it takes to keep the server busy all the time."""
+DIFFERENT = 4_000
+"""Signed requests of which no two are the same: more than a gate remembers."""
+HOW = {"one in flight on each": (1, 1), "eight in flight on each": (1, 8), "no two of them the same": (DIFFERENT, 8)}
+"""How many different requests there are, and how many of them are in flight on a connection."""
 STATEMENTS = [{"Effect": "Allow", "Action": ["neptune-db:Start*", "neptune-db:Cancel*"], "Resource": "*",
                "Condition": {"Bool": {"aws:SecureTransport": "true"}, "IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}}] * 9
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": [
@@ -53,13 +54,6 @@ POLICY = json.dumps({"Version": "2012-10-17", "Statement": [
                   "Resource": f"arn:aws:neptune-db:us-east-1:123456789012:{Cluster().resource_id}/*"}]})
 CONTEXT = {"aws:SecureTransport": "false", "aws:CurrentTime": "2026-11-25T16:00:00Z", "aws:SourceIp": "127.0.0.1",
            "aws:UserAgent": "Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1 os/linux#6.1"}
-
-
-class SystemClock:
-    """The machine's time of day."""
-
-    def now(self) -> int:
-        return time.time_ns() // 1_000_000
 
 
 def main() -> None:
@@ -119,47 +113,40 @@ def lists(data: Path, issued: Issued, rounds: int, length: float) -> dict[str, A
         # Both get signed requests: clients sign whether they have to or not.
         urls = {"plain": plain[1], "iam_auth": guarded[1]}
         sizes = {name: answer_size(url, wire(issued, url)) for name, url in urls.items()}
-        samples: dict[tuple[str, int], list[float]] = {(name, ahead): [] for name in urls for ahead in AHEAD}
+        samples: dict[tuple[str, str], list[float]] = {(name, how): [] for name in urls for how in HOW}
         for _ in range(rounds):
-            for (name, ahead), taken in samples.items():
-                # Dated by the second, as clients do it: the requests of one measurement are the same.
-                request = wire(issued, urls[name])
-                taken.append(asyncio.run(throughput(url_address(urls[name]), request, sizes[name], length, ahead=ahead)))
+            for (name, how), taken in samples.items():
+                different, ahead = HOW[how]
+                # Dated by the second, as clients do it: the requests of one measurement are the same, unless told otherwise.
+                requests = [wire(issued, urls[name], number) for number in range(different)]
+                taken.append(asyncio.run(throughput(url_address(urls[name]), requests, sizes[name], length, ahead=ahead)))
     finally:
         for process, _ in (plain, guarded):
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
     result = {}
-    for ahead in AHEAD:
-        ours, other = samples["iam_auth", ahead], samples["plain", ahead]
+    for how in HOW:
+        ours, other = samples["iam_auth", how], samples["plain", how]
         ratio = statistics.median(one / two for one, two in zip(ours, other, strict=True))
         rates = {"iam_auth_rps": round(statistics.median(ours)), "plain_rps": round(statistics.median(other)),
                  "ratio": round(ratio, 3)}
-        print(f"lists over {CONNECTIONS} connections with {ahead} in flight on each: {rates['iam_auth_rps']:,}/s with --iam-auth, "
+        print(f"lists over {CONNECTIONS} connections, {how}: {rates['iam_auth_rps']:,}/s with --iam-auth, "
               f"{rates['plain_rps']:,}/s without: {ratio:.2f}")
-        result[f"ahead_{ahead}"] = rates
+        result[how] = rates
     return result
 
 
-def serve(data: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
-    environment = {**os.environ, "DESPINA_REQUESTS_PER_SECOND": "10000000", "DESPINA_MAX_IN_FLIGHT": "1000"}
-    process = subprocess.Popen([sys.executable, "-m", "despina", "serve", "--port", "0", "--data-dir", str(data), *flags],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
-    assert process.stdout is not None
-    return process, process.stdout.readline().split()[-1]
-
-
-def signed(issued: Issued, url: str) -> list[tuple[str, str]]:
-    """The headers of a GET that botocore has signed."""
-    request = AWSRequest("GET", url, headers={"User-Agent": CONTEXT["aws:UserAgent"]})
+def signed(issued: Issued, url: str, number: int = 0) -> list[tuple[str, str]]:
+    """The headers of a GET that botocore has signed; ``number`` is one of them."""
+    request = AWSRequest("GET", url, headers={"User-Agent": CONTEXT["aws:UserAgent"], "X-Number": f"{number:08d}"})
     SigV4Auth(Credentials(issued.key.id, issued.secret), "neptune-db", "us-east-1").add_auth(request)
     return list(request.headers.items())
 
 
-def wire(issued: Issued, url: str) -> bytes:
+def wire(issued: Issued, url: str, number: int = 0) -> bytes:
     """The same as bytes. A signature holds for five minutes, longer than the bench takes."""
     target = "/ml/modeltraining?maxItems=10"
-    lines = [f"{name}: {value}" for name, value in [("Host", url.removeprefix("http://")), *signed(issued, url + target)]]
+    lines = [f"{name}: {value}" for name, value in [("Host", url.removeprefix("http://")), *signed(issued, url + target, number)]]
     return "\r\n".join([f"GET {target} HTTP/1.1", *lines, "", ""]).encode()
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from quality import CONFIGURATION, Programs, best_trial  # type: ignore[import-not-found]
+from quality import CONFIGURATION, Programs, best_trial, use_template  # type: ignore[import-not-found]
 
 from despina.core.job import ProcessWork, TransformWork
 from despina.programs import process, transform
@@ -127,13 +127,6 @@ def write(path: Path, rows: Rows, header: list[str]) -> None:
         writer = csv.DictWriter(file, header)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def use_template(processed: Path, model: str) -> None:
-    proposal = processed / "model-hpo-configuration.json"
-    content = (processed / "hpo-configuration-templates" / f"{model}.json").read_bytes()
-    proposal.unlink()  # it may be another name of a file that must not change
-    proposal.write_bytes(content)
 
 
 def of_nodes(export: Path, output: Path, label: dict[str, Any], hidden: set[str]) -> float:

@@ -21,8 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,10 +93,10 @@ def fill(data: Path, size: int) -> None:
         database.execute("PRAGMA optimize")
 
 
-def serve(data: Path) -> tuple[subprocess.Popen[str], str]:
+def serve(data: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
     # The limits would hold the measurement back: they are raised, not removed.
     environment = {**os.environ, "DESPINA_REQUESTS_PER_SECOND": "10000000", "DESPINA_MAX_IN_FLIGHT": "1000"}
-    process = subprocess.Popen([sys.executable, "-m", "despina", "serve", "--port", "0", "--data-dir", str(data)],
+    process = subprocess.Popen([sys.executable, "-m", "despina", "serve", "--port", "0", "--data-dir", str(data), *flags],
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     assert process.stdout is not None
     return process, process.stdout.readline().split()[-1]
@@ -111,7 +112,7 @@ def measure(url: str, size: int, items: int, rounds: int, seconds: float) -> dic
     with Floor(answer) as floor:
         for _ in range(rounds):
             for prefix, target in (("", address), ("floor_", floor.address)):
-                samples[f"{prefix}rps"].append(asyncio.run(throughput(target, request, len(answer), seconds)))
+                samples[f"{prefix}rps"].append(asyncio.run(throughput(target, [request], len(answer), seconds)))
                 samples[f"{prefix}p50"].append(median_time(target, request, len(answer)))
     ratio = statistics.median(ours / bare for ours, bare in zip(samples["rps"], samples["floor_rps"], strict=True))
     medians = {name: statistics.median(values) for name, values in samples.items()}
@@ -201,15 +202,17 @@ def median_time(address: tuple[str, int], request: bytes, size: int, *, before: 
     return statistics.median(times)
 
 
-async def throughput(address: tuple[str, int], request: bytes, size: int, seconds: float, *, ahead: int = AHEAD) -> float:
-    """Answers a second over all connections, each with ``ahead`` requests in flight."""
+async def throughput(address: tuple[str, int], requests: Sequence[bytes], size: int, seconds: float, *,
+                     ahead: int = AHEAD) -> float:
+    """Answers a second over all connections, each with ``ahead`` requests in flight, which are taken in turn."""
+    turn = cycle(requests)
     end = time.perf_counter() + seconds
 
     async def one() -> int:
         reader, writer = await asyncio.open_connection(*address, limit=4 * size * ahead + 65_536)
         answers = 0
         while time.perf_counter() < end:
-            writer.write(request * ahead)
+            writer.write(b"".join(islice(turn, ahead)))
             await reader.readexactly(size * ahead)
             answers += ahead
         writer.close()

@@ -90,11 +90,7 @@ def measure(export: Path, aim: Aim, *, seeds: int, trials: int, model: str | Non
         run(process.run, ProcessWork(input=export.as_uri(), output=(folder / "processed").as_uri(),
                                      config_file_name=CONFIGURATION))
         if model is not None:
-            template = folder / "processed" / "hpo-configuration-templates" / f"{model}.json"
-            proposal = folder / "processed" / "model-hpo-configuration.json"
-            content = template.read_bytes()
-            proposal.unlink()  # it may be another name of a file that must not change
-            proposal.write_bytes(content)
+            use_template(folder / "processed", model)
         for seed in range(seeds):
             begun = time.monotonic()
             report = job(run, folder, seed=seed, trials=trials)
@@ -104,6 +100,14 @@ def measure(export: Path, aim: Aim, *, seeds: int, trials: int, model: str | Non
             floor_name = report["floor"]["name"]
     return {"metric": aim.metric, "mean": statistics.mean(values), "deviation": statistics.stdev(values) if seeds > 1 else 0.0,
             "values": values, "floor_name": floor_name, "floor": statistics.mean(floors), "seconds": statistics.median(seconds)}
+
+
+def use_template(processed: Path, model: str) -> None:
+    """Paste a model's template over what was proposed for processed data."""
+    proposal = processed / "model-hpo-configuration.json"
+    content = (processed / "hpo-configuration-templates" / f"{model}.json").read_bytes()
+    proposal.unlink()  # it may be another name of a file that must not change
+    proposal.write_bytes(content)
 
 
 class Programs:

@@ -6,7 +6,8 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -173,7 +174,8 @@ def _converted(name: str, where: str, value: Any) -> Any:
         return _roles(where, value)
     if name == "principals":
         return _principals(where, value)
-    wanted: Any = Path if name in {"tls_cert", "tls_key"} else get_type_hints(Settings)[name]
+    hint = get_type_hints(Settings)[name]
+    wanted: Any = next((option for option in get_args(hint) if option is not NoneType), hint)
     try:
         if wanted is bool:
             return _boolean(value)

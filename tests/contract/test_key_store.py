@@ -40,6 +40,19 @@ def test_a_key_is_found_with_its_principal_as_they_were_added(store: KeyStore) -
     assert store.find("") is None
 
 
+def test_a_principal_is_found_by_its_arn(store: KeyStore) -> None:
+    assert store.principal_of(ALICE.arn) is None
+    store.put_principal(ALICE)
+    store.put_principal(BOB)
+    assert store.principal_of(ALICE.arn) == ALICE
+    changed = replace(ALICE, arn="arn:aws:iam::123456789012:role/alice")
+    store.put_principal(changed)
+    assert store.principal_of(ALICE.arn) is None
+    assert store.principal_of(changed.arn) == changed
+    store.delete_principal("alice")
+    assert store.principal_of(changed.arn) is None
+
+
 def test_while_nothing_changes_the_same_object_is_found(store: KeyStore) -> None:
     store.put_principal(ALICE)
     store.add_key(key("AK1"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.serving import PATIENCE_SECONDS, Server
+from tests.wire.guarded import Keys, grant, issued
 
 JavaScript = Callable[[str, dict[str, Any]], dict[str, Any]]
 CommandLine = Callable[..., tuple[int, str, str]]
@@ -24,6 +25,13 @@ def trained(server: Server, export: Path) -> Server:
         id="tr", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
     assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
     return server
+
+
+@pytest.fixture(scope="module")
+def alice(guarded: Server) -> Keys:
+    """The keys of a principal who may do everything at the module's own server ``guarded``."""
+    grant(guarded, "alice", "*")
+    return issued(guarded, "alice")
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
 import httpx
 import requests
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from httpx_auth_awssigv4 import SigV4Auth
 from requests_aws4auth import AWS4Auth
 from tests.serving import PATIENCE_SECONDS, Server
+from tests.wire.guarded import Keys, client
 
-Keys = dict[str, str]
-"""As ``despina keys create --json`` tells them: by the names of environment variables."""
 Answer = tuple[int, dict[str, Any]]
 Call = Callable[[Server, Keys, "Action"], Answer]
 REGION, SERVICE = "us-east-1", "neptune-db"
@@ -58,11 +55,8 @@ class Action(NamedTuple):
 
 
 def with_boto3(server: Server, keys: Keys, action: Action) -> Answer:
-    client = boto3.client("neptunedata", endpoint_url=server.url, region_name=REGION, aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-                          aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"], aws_session_token=keys.get("AWS_SESSION_TOKEN"),
-                          config=Config(retries={"total_max_attempts": 1}))
     try:
-        return 200, getattr(client, action.snake)(**action.parameters)
+        return 200, getattr(client(server, keys), action.snake)(**action.parameters)
     except ClientError as error:
         response: Any = error.response
         return response["ResponseMetadata"]["HTTPStatusCode"], {

@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from tests.serving import PATIENCE_SECONDS, Server
-from tests.wire.test_authentication import Keys, client, despina_keys, grant
+from tests.wire.guarded import Keys, client, grant, issued
 
 ALICE, BOB = (f"arn:aws:iam::123456789012:user/{name}" for name in ("alice", "bob"))
 
@@ -31,7 +31,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def keys(guarded: Server) -> dict[str, Keys]:
     grant(guarded, "alice", "*")
     grant(guarded, "bob", "Get*", "List*", "Cancel*")
-    return {name: despina_keys(guarded, "create", name) for name in ("alice", "bob")}
+    return {name: issued(guarded, name) for name in ("alice", "bob")}
 
 
 def audit(server: Server, *arguments: str) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def test_what_one_principal_calls_its_calls_is_no_business_of_another(guarded: S
     grant(guarded, "dave", "*")
     started = []
     for name in ("carol", "dave", "carol"):
-        caller = client(guarded, keys.get(name) or keys.setdefault(name, despina_keys(guarded, "create", name)))
+        caller = client(guarded, keys.get(name) or keys.setdefault(name, issued(guarded, name)))
         # The same id of the call from both, as an attacker would send it that has seen the other's.
         caller.meta.events.register("before-send.*", set_invocation)
         started.append(caller.start_ml_data_processing_job(

@@ -1,7 +1,6 @@
 """A server that demands signatures: who is let in, who is not, and what each may do."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,35 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from tests.serving import PATIENCE_SECONDS, Server
+from tests.wire.guarded import RESOURCE, Keys, client, despina_keys, grant, issued
 
 from despina.api.operations import LOG_OPERATIONS, OPERATIONS, Operation
-
-RESOURCE = "arn:aws:neptune-db:us-east-1:123456789012:cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ/*"
-Keys = dict[str, str]
-
-
-def despina_keys(server: Server, *arguments: str) -> Any:
-    """What ``despina keys`` says, as JSON if it is any."""
-    command = [sys.executable, "-m", "despina", "keys", *arguments, "--data-dir", str(server.data_dir), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
-
-
-def grant(server: Server, name: str, *actions: str, effect: str = "Allow", resource: str = RESOURCE) -> None:
-    """Give a principal a policy that is about these actions."""
-    path = server.data_dir / f"{name}.json"
-    path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": effect, "Action": [f"neptune-db:{action}" for action in actions], "Resource": resource}]}), encoding="utf-8")
-    despina_keys(server, "grant", name, "--policy", str(path))
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +24,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("guarded") / "data", "--iam-auth").start()
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def alice(guarded: Server) -> Keys:
-    """The keys of a principal who may do everything."""
-    grant(guarded, "alice", "*")
-    keys: Keys = despina_keys(guarded, "create", "alice")
-    return keys
-
-
-def client(server: Server, keys: Keys, **changes: Any) -> Any:
-    return boto3.client("neptunedata", endpoint_url=server.url, region_name=changes.pop("region", "us-east-1"),
-                        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"], aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-                        aws_session_token=keys.get("AWS_SESSION_TOKEN"), config=Config(retries={"total_max_attempts": 1}),
-                        **changes)
 
 
 def refused(server: Server, keys: Keys, **changes: Any) -> str:
@@ -111,7 +75,7 @@ def test_health_is_told_to_everybody(guarded: Server) -> None:
 
 def test_keys_are_disabled_enabled_rotated_and_deleted_without_a_restart(guarded: Server) -> None:
     grant(guarded, "carol", "ListMLModelTrainingJobs")
-    keys = despina_keys(guarded, "create", "carol")
+    keys = issued(guarded, "carol")
     client(guarded, keys).list_ml_model_training_jobs()
     despina_keys(guarded, "disable", keys["AWS_ACCESS_KEY_ID"])
     assert "is disabled" in refused(guarded, keys)
@@ -132,11 +96,11 @@ def test_keys_are_disabled_enabled_rotated_and_deleted_without_a_restart(guarded
 
 def test_temporary_credentials_hold_with_their_token_until_they_expire(guarded: Server) -> None:
     grant(guarded, "dave", "List*")
-    keys = despina_keys(guarded, "create", "dave", "--seconds", "3600")
+    keys = issued(guarded, "dave", "--seconds", "3600")
     client(guarded, keys).list_ml_model_training_jobs()
     assert "invalid" in refused(guarded, {name: value for name, value in keys.items() if name != "AWS_SESSION_TOKEN"})
     assert "invalid" in refused(guarded, keys | {"AWS_SESSION_TOKEN": "another"})
-    assert "is expired" in refused(guarded, despina_keys(guarded, "create", "dave", "--seconds", "-1"))
+    assert "is expired" in refused(guarded, issued(guarded, "dave", "--seconds", "-1"))
 
 
 def test_secrets_are_not_readable_in_the_data_directory(guarded: Server, alice: Keys) -> None:
@@ -167,7 +131,7 @@ def test_an_operation_is_allowed_by_exactly_its_action(guarded: Server, operatio
     for name, actions, allowed in (("only", [operation.action], True), ("all-others", others, False)):
         principal = f"{name}-{operation.name}"[:60]
         grant(guarded, principal, *actions)
-        status, answer = signed(guarded, despina_keys(guarded, "create", principal), operation)
+        status, answer = signed(guarded, issued(guarded, principal), operation)
         assert (status != 403) is allowed, answer
         assert status < 500
 
@@ -180,19 +144,9 @@ def test_a_presigned_url_is_as_good_as_a_header(guarded: Server, alice: Keys) ->
 
 def test_another_resource_and_a_denial_do_not_let_in(guarded: Server) -> None:
     grant(guarded, "erin", "*", resource=RESOURCE.replace("cluster-A", "cluster-B"))
-    assert "no identity-based policy allows" in refused(guarded, despina_keys(guarded, "create", "erin"))
+    assert "no identity-based policy allows" in refused(guarded, issued(guarded, "erin"))
     grant(guarded, "frank", "*", effect="Deny")
-    assert "explicit deny" in refused(guarded, despina_keys(guarded, "create", "frank"))
-
-
-def test_the_aws_command_line_signs_by_its_environment(guarded: Server, alice: Keys) -> None:
-    aws = Path(sys.executable).with_name("aws")
-    command = [str(aws), "neptunedata", "list-ml-model-training-jobs", "--endpoint-url", guarded.url, "--region", "us-east-1"]
-    for keys, code in ((alice, 0), (alice | {"AWS_SECRET_ACCESS_KEY": "wrong"}, 255)):
-        done = subprocess.run(command, env={**os.environ, **keys}, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
-                              check=False)
-        assert (done.returncode == 0) is (code == 0), done.stderr
-        assert code == 0 or "AccessDeniedException" in done.stderr
+    assert "explicit deny" in refused(guarded, issued(guarded, "frank"))
 
 
 def test_a_policy_that_is_not_understood_is_not_stored(guarded: Server, tmp_path: Path) -> None:

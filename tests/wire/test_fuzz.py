@@ -16,7 +16,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 from schemathesis.generation.modes import GenerationMode
 from tests.serving import PATIENCE_SECONDS, Server
-from tests.wire.test_authentication import Keys, despina_keys, grant
+from tests.wire.guarded import Keys
 
 EXAMPLES = 60
 """Of each operation and way of generating."""
@@ -31,13 +31,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                     environment={"DESPINA_REQUESTS_PER_SECOND": "1000000", "DESPINA_CUSTOM_MODELS": "true"}).start()
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def alice(guarded: Server) -> Keys:
-    grant(guarded, "alice", "*")
-    keys: Keys = despina_keys(guarded, "create", "alice")
-    return keys
 
 
 def test_generated_requests(guarded: Server, alice: Keys) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +147,7 @@ def test_cancel_with_clean_leaves_nothing(trained: Server) -> None:
         client.cancel_ml_model_transform_job(id="same")
 
 
-def test_logs_and_ids_are_a_kinds_own(trained: Server, start_server: Callable[..., Server]) -> None:
+def test_logs_and_ids_are_a_kinds_own(trained: Server) -> None:
     status, _, log = trained.request("GET", "/ml/modeltransform/same/logs")
     assert status == 200
     assert log["events"]

@@ -142,8 +142,7 @@ class Api:
             return await self._perform(call, route, raw_id, scope, body)
         self._limits.enter()
         try:
-            if self._gate is not None:
-                self._admit(call, operation, scope, body)
+            self._admit(call, operation, scope, body)
             return await self._perform(call, route, raw_id, scope, body)
         finally:
             self._limits.leave()

@@ -6,6 +6,7 @@ The names of its members follow CloudTrail where it has them (CloudTrail user gu
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -115,9 +116,10 @@ class AuditLog:
 
     def _append(self, lines: bytes) -> None:
         file = self._opened()
-        written = os.write(file, b"\n" + lines if self._torn else lines)
-        # On a full disk a part may have been written: the next entry begins a line of its own.
-        self._torn = written < len(lines)
+        if self._torn:
+            # On a full disk a part was written: the next entry begins a line of its own.
+            lines = b"\n" + lines
+        self._torn = os.write(file, lines) < len(lines)
         if self._torn:
             raise OSError(None, "the disk took only a part of it")
         if os.lseek(file, 0, os.SEEK_CUR) >= self._max_bytes:
@@ -139,7 +141,8 @@ class AuditLog:
 
     def _put_aside(self) -> None:
         now = datetime.now(UTC)
-        self._path.rename(self._folder / f"audit-{now:%Y%m%dT%H%M%S%f}-{os.getpid()}.jsonl")
+        with suppress(FileNotFoundError):  # another process has just done it
+            self._path.rename(self._folder / f"audit-{now:%Y%m%dT%H%M%S%f}-{os.getpid()}.jsonl")
         self._close()
         for old in _put_aside_files(self._folder)[:-self._kept]:
             old.unlink(missing_ok=True)

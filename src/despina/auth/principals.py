@@ -53,4 +53,4 @@ class Principals:
 
     def by_arn(self, arn: str) -> Principal | None:
         """The principal with this ARN."""
-        return next((principal for store in self._stores for principal in store.principals() if principal.arn == arn), None)
+        return next((found for store in self._stores if (found := store.principal_of(arn)) is not None), None)

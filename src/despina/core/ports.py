@@ -129,6 +129,10 @@ class KeyStore(Protocol):
         """Add a principal, or replace the one of this name. Raises IdTaken when another principal has the ARN."""
         ...
 
+    def principal_of(self, arn: str) -> Principal | None:
+        """The principal with this ARN."""
+        ...
+
     def principals(self) -> tuple[Principal, ...]:
         """All of them, by name."""
         ...

@@ -39,7 +39,7 @@ def save_artifacts(folder: str | PathLike[str], data: str | PathLike[str], *, em
         relations: Where links are predicted: edge type → its vector.
 
     Raises:
-        ValueError: there are not as many rows as nodes or edges.
+        ValueError: there are not as many rows as nodes or edges, or not as many columns as classes.
     """
     graph = Graph.load(Path(data) / "graph")
     counts: dict[Kind, int] = dict(graph.node_counts.items())
@@ -49,6 +49,11 @@ def save_artifacts(folder: str | PathLike[str], data: str | PathLike[str], *, em
             if values.dim() != 2 or len(values) != counts.get(kind):
                 raise ValueError(f"the {name} of {kind} have the shape {list(values.shape)}; they must have two dimensions, and "
                                  f"{counts.get(kind, 'no')} rows")
+    width = len(graph.target.classes) or 1
+    for kind, values in (predictions or {}).items():
+        if values.shape[1] != width:
+            raise ValueError(f"the predictions of {kind} have {values.shape[1]} columns; they must have {width}, "
+                             f"{'one for each class' if graph.target.classes else 'the number'}")
     write_artifacts(Path(folder), graph, model=CUSTOM, predictions=Predictions(
         embeddings={kind: _array(values) for kind, values in embeddings.items()},
         values={kind if isinstance(kind, str) else EdgeType(*kind): _array(values) for kind, values in (predictions or {}).items()},

@@ -124,7 +124,6 @@ class Scripts:
             raise WorkFailed(f"{script} {how}: {_quoted(reader.last.copy())}")
         return True
 
-
     def _said(self, command: list[str], failure: str) -> None:
         """Run a command of ours; what it says goes into the log, and its last lines into the error."""
         passed_on = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")}

@@ -36,6 +36,11 @@ class MemoryKeyStore:
             self._principals[principal.name] = principal
             self._found.clear()
 
+    def principal_of(self, arn: str) -> Principal | None:
+        """See ``KeyStore``."""
+        with self._lock:
+            return next((principal for principal in self._principals.values() if principal.arn == arn), None)
+
     def principals(self) -> tuple[Principal, ...]:
         """See ``KeyStore``."""
         with self._lock:

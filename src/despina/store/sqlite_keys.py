@@ -49,6 +49,11 @@ class SqliteKeyStore:
                 raise refusals.arn_taken(principal, others[0])
             connection.execute(_PUT_PRINCIPAL, values)
 
+    def principal_of(self, arn: str) -> Principal | None:
+        """See ``KeyStore``."""
+        rows = self._read("SELECT body FROM principals WHERE arn = ?", arn)
+        return self._decoded(rows[0][0], Principal) if rows else None
+
     def principals(self) -> tuple[Principal, ...]:
         """See ``KeyStore``."""
         rows = self._read("SELECT body FROM principals ORDER BY name")
@@ -103,8 +108,8 @@ class SqliteKeyStore:
         with self._connections.writing() as connection:
             return connection.execute(statement, values).rowcount > 0
 
-    def _read(self, statement: str) -> list[Any]:
+    def _read(self, statement: str, *values: object) -> list[Any]:
         try:
-            return self._connections.reading().execute(statement).fetchall()
+            return self._connections.reading().execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._connections.error(error) from error

@@ -87,6 +87,18 @@ def test_a_disk_that_takes_only_a_part_is_told_and_spoils_one_entry(
     log.close()
 
 
+def test_an_entry_after_a_torn_one_that_lacks_only_its_end_is_torn_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, write = AuditLog(tmp_path), os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, line: write(file, line[:20]))
+        log.write(entry(0))
+        full.setattr(os, "write", lambda file, line: write(file, line[:-1]))
+        log.write(entry(1))
+    log.write(entry(2))
+    assert ids(tmp_path) == ["1", "2"], "the second lacked its line break only"
+    log.close()
+
+
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     AuditLog(tmp_path / "file").write(entry(0))

@@ -83,7 +83,7 @@ def test_the_parts_of_the_header_may_stand_in_any_order(world: World, order: tup
 
 @pytest.mark.parametrize("authorization", [b"", b"Bearer x", b"AWS4-HMAC-SHA256 Signature=" + b"0" * 64])
 def test_a_header_that_is_no_claim_is_refused_with_what_it_must_be(world: World, authorization: bytes) -> None:
-    with pytest.raises(AccessDenied, match="AWS4-HMAC-SHA256|requires 'Credential' parameter"):
+    with pytest.raises(AccessDenied, match=r"AWS4-HMAC-SHA256|requires 'Credential' parameter"):
         world.gate.authenticate(with_header(world.request(), "Authorization", authorization))
 
 

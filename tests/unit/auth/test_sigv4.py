@@ -1,5 +1,6 @@
 """What a signature must be, after AWS's published vectors; and what a refusal says."""
 
+import hmac
 import json
 from collections.abc import Callable
 from hashlib import sha256
@@ -361,6 +362,19 @@ def test_another_secret_has_another_signing_key() -> None:
     keys = SigningKeys()
     scope = ("20150830", REGION, SERVICE)
     assert keys.get(b"1", scope, lambda: "one") != keys.get(b"2", scope, lambda: "two")
+
+
+def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[Any] = []
+    compare = hmac.compare_digest
+
+    def spy(one: Any, other: Any) -> bool:
+        compared.append(other)
+        return bool(compare(one, other))
+
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    check(SIGNED)
+    assert parse(SIGNED).signature in compared
 
 
 def test_forged_scopes_derive_no_key() -> None:

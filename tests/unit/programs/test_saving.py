@@ -26,6 +26,13 @@ def test_predictions_of_nodes(tmp_path: Path) -> None:
     assert np.load(tmp_path / "out" / "predictions" / "result.npz")["infer_scores"].shape == (80, 2)
 
 
+def test_predictions_have_a_column_for_each_class(tmp_path: Path) -> None:
+    communities().save(tmp_path / "graph")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ValueError, match="the predictions of user have 3 columns; they must have 2, one for each class"):
+        save_artifacts(tmp_path / "out", tmp_path, embeddings={"user": torch.ones(80, 4)}, predictions={"user": torch.ones(80, 3)})
+
+
 def test_predictions_of_edges_by_a_plain_tuple(tmp_path: Path) -> None:
     graph = ratings(Task.EDGE_REGRESSION)
     graph.save(tmp_path / "graph")
