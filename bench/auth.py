@@ -88,7 +88,7 @@ def cpu(store: KeyStore, issued: Issued, data: Path, rounds: int) -> dict[str, f
 
     def check(one: Request) -> None:
         again = Request(method="GET", raw_path=one.raw_path, raw_query=one.raw_query, headers=one.headers, body=b"")
-        gate.authorize(gate.authenticate(again), "ListMLModelTrainingJobs", lambda: CONTEXT)
+        gate.authorize(gate.authenticate(again), "neptune-db:ListMLModelTrainingJobs", lambda: CONTEXT)
 
     day = "20261125"
     tasks: dict[str, tuple[Callable[[Any], object], Callable[[], Any]]] = {

@@ -81,6 +81,10 @@ class Settings(Frozen, frozen=True, kw_only=True):
     """Jobs of all kinds that may be in progress at a time."""
     max_active_jobs_per_principal: int = 50
     """Of these, those that one principal may have started."""
+    max_endpoints: int = 20
+    """Inference endpoints that there may be."""
+    endpoint_idle_seconds: float = 0
+    """Endpoints that nobody has asked for so long end their replicas, and start them for the next invocation; 0: they never do."""
     max_in_flight: int = 64
     """Requests that may be answered at a time."""
     requests_per_second: int = 200
@@ -104,12 +108,14 @@ class Settings(Frozen, frozen=True, kw_only=True):
 _SECTIONS = {
     "cluster": ("region", "account_id", "resource_id", "ml_enabled", "custom_models", "custom_models_user",
                 "neptune_ml_iam_role", "roles"),
-    "limits": ("max_active_jobs", "max_active_jobs_per_principal", "max_in_flight", "requests_per_second", "max_connections",
-               "connection_timeout_seconds", "max_header_bytes", "max_body_bytes", "body_timeout_seconds"),
+    "limits": ("max_active_jobs", "max_active_jobs_per_principal", "max_endpoints", "endpoint_idle_seconds", "max_in_flight",
+               "requests_per_second", "max_connections", "connection_timeout_seconds", "max_header_bytes",
+               "max_body_bytes", "body_timeout_seconds"),
 }
 _TOP = ("host", "port", "iam_auth", "tls_cert", "tls_key", "tls_self_signed", "principals", "data_dir", "database_url", "engine",
         "stop_grace_seconds", "stalled_after_seconds")
-_AT_LEAST = {"port": 0, "max_active_jobs": 1, "max_active_jobs_per_principal": 1, "max_in_flight": 1, "requests_per_second": 1,
+_AT_LEAST = {"port": 0, "max_active_jobs": 1, "max_active_jobs_per_principal": 1, "max_endpoints": 0,
+             "endpoint_idle_seconds": 0, "max_in_flight": 1, "requests_per_second": 1,
              "max_connections": 1, "connection_timeout_seconds": 0.001, "max_header_bytes": 1024, "max_body_bytes": 1,
              "body_timeout_seconds": 0.001, "stop_grace_seconds": 0, "stalled_after_seconds": 1}
 

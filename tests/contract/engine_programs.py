@@ -78,6 +78,18 @@ def obey(output: str) -> None:
             line.sendall(b"printed\n")
 
 
+def serve(output: str) -> None:
+    """Listen on the run's socket, tell the test, and answer each of its connections with a word."""
+    with socket.socket(socket.AF_UNIX) as listener, dial(output) as line:
+        listener.bind("socket")
+        listener.listen()
+        line.sendall(b"listening\n")
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"at your service\n")
+
+
 def succeed_when_stopped(output: str) -> None:
     def finish(*_: object) -> None:
         write_last_word(result={})
@@ -116,7 +128,7 @@ def leave_a_daemon(output: str) -> None:
 
 BEHAVIOURS: dict[str, Callable[[str], None]] = {
     behaviour.__name__: behaviour
-    for behaviour in (succeed, refuse, crash, say_nothing, mumble, die, die_with_a_result, obey, succeed_when_stopped,
+    for behaviour in (succeed, serve, refuse, crash, say_nothing, mumble, die, die_with_a_result, obey, succeed_when_stopped,
                       keep_a_daemon, leave_a_daemon)
 }
 

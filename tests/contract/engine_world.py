@@ -22,8 +22,9 @@ PATIENCE = 30.0
 class World:
     """A folder of runs, the engines on it, and a telephone for the programs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, runs: str = "runs") -> None:
         self.folder = folder
+        self.runs = folder / runs
         self.engines: list[LocalEngine] = []
         self.calls: list[Call] = []
         self.changed = threading.Condition()
@@ -34,7 +35,7 @@ class World:
         self.switchboard.settimeout(PATIENCE)
 
     def open(self, *, cores: int = 8, memory_mib: int = 10_000, grace_seconds: float = 0.2) -> LocalEngine:
-        engine = open_engine("local", folder=self.folder / "runs", module="tests.contract.engine_programs",
+        engine = open_engine("local", folder=self.runs, module="tests.contract.engine_programs",
                              environment={"PYTHONPATH": str(REPOSITORY), "GIVEN": "given"}, on_change=self.note,
                              cores=cores, memory_mib=memory_mib, grace_seconds=grace_seconds)
         self.engines.append(engine)
@@ -78,7 +79,7 @@ class World:
         return self.calls[-1]
 
     def claim(self, run_id: str) -> RunClaim:
-        return msgspec.json.decode((self.folder / "runs" / run_id / "claim").read_bytes(), type=RunClaim)
+        return msgspec.json.decode((self.runs / run_id / "claim").read_bytes(), type=RunClaim)
 
     def supervisor(self, run_id: str) -> int:
         """The process that keeps the run."""
@@ -89,7 +90,7 @@ class World:
     def close(self) -> None:
         """End every run and every engine."""
         engine = self.open()
-        runs = [folder.name for folder in (self.folder / "runs").iterdir() if folder.is_dir()]
+        runs = [folder.name for folder in self.runs.iterdir() if folder.is_dir()]
         for run_id in runs:
             engine.stop(run_id)
         for run_id in runs:

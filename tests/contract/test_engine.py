@@ -230,3 +230,66 @@ def test_the_last_line_of_a_log_need_not_be_whole(world: World) -> None:
     world.run("succeed")
     assert world.engines[0].read("run", offset=6, limit=100) == (b"second\nunfinished", 23)
     assert world.engines[0].read("run", offset=6, limit=10) == (b"second\n", 13)
+
+
+# Services
+
+
+def test_a_service_is_reached_however_long_the_path_of_its_folder_is(tmp_path: Path) -> None:
+    world = World(tmp_path, runs="r" * 120)
+    engine = world.open()
+    try:
+        engine.submit(world.spec("run", "serve", share=0))
+        assert world.call().hear() == "listening"
+        for _ in range(2):
+            with engine.connect("run") as connection, connection.makefile() as answer:
+                assert answer.read() == "at your service\n"
+        engine.stop("run")
+        world.end(engine, "run")
+        with pytest.raises(OSError):  # noqa: PT011 - refused, or no such file
+            engine.connect("run")
+    finally:
+        world.close()
+
+
+def test_a_service_does_not_wait_behind_others_and_takes_no_core_from_them(world: World) -> None:
+    engine = world.open(cores=1, memory_mib=100)
+    engine.submit(world.spec("first", "obey", share=1, memory_mib=100))
+    first = world.call()
+    engine.submit(world.spec("second", "obey", share=1, memory_mib=100))
+    engine.submit(world.spec("service", "serve", share=0, memory_mib=100))
+    call = world.call()
+    assert call.run_id == "service", "the second run has to wait, the service has not"
+    assert call.hear() == "listening"
+    first.say("succeed")
+    assert world.call().run_id == "second", "for which the service leaves room"
+
+
+def test_nobody_answers_for_a_run_that_is_no_service_or_none_at_all(world: World) -> None:
+    engine = world.open()
+    engine.submit(world.spec("run", "obey"))
+    world.call()
+    for run_id in ("run", "unknown"):
+        with pytest.raises(OSError):  # noqa: PT011
+            engine.connect(run_id)
+
+
+def test_a_run_that_has_ended_is_forgotten_with_all_that_was_kept_of_it(world: World) -> None:
+    engine = world.open()
+    engine.submit(world.spec("run", "succeed"))
+    world.end(engine, "run")
+    engine.forget("run")
+    assert engine.observe("run") == Observation(state=None)
+    assert [path.name for path in (world.folder / "runs").iterdir() if path.is_dir()] == []
+    engine.forget("run")
+    engine.submit(world.spec("run", "refuse"))
+    assert world.end(engine, "run").state is RunState.FAILED, "the id is free again"
+
+
+def test_a_run_that_is_live_is_not_forgotten(world: World) -> None:
+    engine = world.open()
+    engine.submit(world.spec("run", "obey"))
+    world.call()
+    with pytest.raises(ValueError, match="has not ended"):
+        engine.forget("run")
+    assert engine.observe("run").state is RunState.RUNNING

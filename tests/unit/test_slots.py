@@ -8,7 +8,7 @@ from despina.engine.slots import Needs, Slots, grant
 
 MACHINE = Slots(cores=8, memory_mib=1000)
 machines = st.builds(Slots, cores=st.integers(1, 64), memory_mib=st.integers(1, 10_000))
-needs = st.builds(Needs, share=st.integers(0, 100), memory_mib=st.integers(0, 20_000))
+needs = st.builds(Needs, share=st.integers(1, 100), memory_mib=st.integers(0, 20_000))
 
 
 @given(machines, st.lists(needs, max_size=30))
@@ -54,6 +54,31 @@ def test_nothing_is_granted_while_cores_or_memory_are_short() -> None:
 
 def test_a_machine_that_has_shrunk_grants_nothing_until_enough_is_given_back() -> None:
     assert grant(Slots(cores=2, memory_mib=1000), [Slots(cores=4, memory_mib=10)], Needs(share=1, memory_mib=1)) is None
+
+
+@given(machines, st.lists(needs, max_size=10), needs)
+def test_a_service_is_always_let_in_and_takes_no_core(machine: Slots, asked: list[Needs], service: Needs) -> None:
+    taken: list[Slots] = []
+    for wish in asked:
+        slots = grant(machine, taken, wish)
+        taken += [slots] if slots else []
+    own = grant(machine, taken, Needs(share=0, memory_mib=service.memory_mib))
+    assert own == Slots(cores=0, memory_mib=max(1, service.memory_mib))
+
+
+@given(machines, st.lists(needs, max_size=5), needs)
+def test_beside_services_alone_any_run_is_let_in(machine: Slots, services: list[Needs], wish: Needs) -> None:
+    taken = [Slots(cores=0, memory_mib=max(1, service.memory_mib)) for service in services]
+    slots = grant(machine, taken, wish)
+    assert slots is not None, "services have no end: nothing may wait for one"
+    assert grant(machine, [*taken, slots], Needs(share=1, memory_mib=machine.memory_mib)) is None
+
+
+def test_services_leave_others_less_memory() -> None:
+    service = Slots(cores=0, memory_mib=300)
+    assert grant(MACHINE, [service], Needs(share=1, memory_mib=700)) == Slots(cores=8, memory_mib=700)
+    assert grant(MACHINE, [service, Slots(cores=1, memory_mib=400)], Needs(share=8, memory_mib=301)) is None
+    assert grant(MACHINE, [service], Needs(share=8, memory_mib=900)) == Slots(cores=1, memory_mib=700)
 
 
 def test_this_machine_has_cores_and_memory() -> None:

@@ -258,13 +258,6 @@ def test_machine_learning_switched_off(start_server: StartServer) -> None:
     assert server.request("GET", "/status")[0] == 200
 
 
-@pytest.mark.parametrize(("method", "target"), [
-    ("POST", "/ml/endpoints"), ("GET", "/ml/endpoints"), ("GET", "/ml/endpoints/x"), ("DELETE", "/ml/endpoints/x"),
-])
-def test_an_operation_that_is_not_offered_yet(server: Server, method: str, target: str) -> None:
-    assert_error(server.request(method, target), 400, "UnsupportedOperationException", "not offered yet")
-
-
 def test_custom_models_switched_off(trained: Server, export: Path) -> None:
     requests = [
         ("/ml/modeltraining", training(modelName="custom"), "custom"),

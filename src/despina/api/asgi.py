@@ -14,19 +14,22 @@ from despina.api import errors
 from despina.api.authentication import context, signed_request
 from despina.api.calls import Call
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
-from despina.api.invocations import invocation
+from despina.api.invocation_ids import invocation
+from despina.api.invocations import MAX_INVOCATION_BYTES, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
+from despina.api.metrics import EndpointMetrics
 from despina.api.openapi import openapi_operation
-from despina.api.operations import LOG_OPERATIONS, OPERATIONS, Operation
+from despina.api.operations import INVOKE_ENDPOINT, LOG_OPERATIONS, OPERATIONS, Operation
 from despina.api.rendering import View
 from despina.api.request_ids import request_ids
 from despina.api.scope import Receive, Scope, Send, client_host, raw_path
-from despina.api.service import JobService
+from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.api.status import status_operations
 from despina.api.wire import Reader
 from despina.auth.audit import AuditLog
 from despina.auth.gate import Gate
+from despina.core.endpoint import Endpoint
 from despina.core.errors import AccessDenied, NotOffered
 from despina.core.job import Job
 from despina.core.names import Cluster
@@ -67,6 +70,10 @@ class Routes:
         if methods is not None:
             return methods, b""
         root, _, rest = path[1:].partition(b"/")
+        raw_id, slash, tail = rest.partition(b"/")
+        methods = self._by_id.get((b"/" + root, slash + tail))
+        if methods is not None:
+            return methods, raw_id
         collection, _, rest = rest.partition(b"/")
         raw_id, slash, tail = rest.partition(b"/")
         return self._by_id.get((b"/" + root + b"/" + collection, slash + tail)), raw_id
@@ -76,7 +83,7 @@ class Api:
     """The Neptune Data API's ML operations over a control plane, as an ASGI 3 application.
 
     Args:
-        jobs: The control plane.
+        plane: The control plane.
         settings: Limits, and what is offered.
         cluster: Where ARNs say that things are.
         gate: Lets requests in; None: everybody may do everything, and signatures are not looked at.
@@ -84,16 +91,18 @@ class Api:
         clock: Seconds that never run backwards, for the limits.
     """
 
-    def __init__(self, jobs: JobService, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
+    def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
                  audit: AuditLog | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._jobs = jobs
+        self._plane = plane
         self._settings = settings
         self._cluster = cluster
         self._gate = gate
         self._audit = audit
         self._limits = Limits(settings, clock)
-        operations = (*OPERATIONS, *LOG_OPERATIONS, *status_operations(settings, datetime.now(UTC)))
+        metrics = EndpointMetrics()
+        self._invoker = Invoker(plane.endpoints, metrics)
+        operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, metrics, datetime.now(UTC)))
         self._routes = Routes((*operations, openapi_operation(operations)))
         self._request_ids = request_ids()
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
@@ -109,8 +118,9 @@ class Api:
         call, failure = Call(request_id=next(self._request_ids)), None
         try:
             body = await self._answer(call, scope, receive)
-            answer = Answer(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)),
-                                  (b"x-amzn-requestid", call.request_id.encode("ascii"))], body)
+            content_type = call.operation.content_type if call.operation else b""
+            answer = Answer(200, [(b"content-type", content_type), (b"content-length", b"%d" % len(body)),
+                                  (b"x-amzn-requestid", call.request_id.encode("ascii")), *call.headers], body)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client gets an answer and the log the rest
@@ -136,7 +146,9 @@ class Api:
         body = b""
         if operation.method == "POST":
             # Not yet in flight: who sends a body slowly takes nobody's place.
-            body, call.invocation = await read_body(scope, receive, self._settings), invocation(scope)
+            limit = MAX_INVOCATION_BYTES if operation is INVOKE_ENDPOINT else self._settings.max_body_bytes
+            body = await read_body(scope, receive, limit=limit, seconds=self._settings.body_timeout_seconds)
+            call.invocation = invocation(scope)
         if not operation.metered:
             self._admit(call, operation, scope, body)
             return await self._perform(call, route, raw_id, scope, body)
@@ -152,21 +164,26 @@ class Api:
         if self._gate is None or operation.action is None:
             return
         try:
-            call.credential = self._gate.authenticate(signed_request(scope, body))
+            call.credential = self._gate.authenticate(signed_request(scope, body), operation.service)
         except AccessDenied:
             self._limits.take(client_host(scope))
             raise
         if operation.metered:
             self._limits.take(call.credential.principal.arn)
-        self._gate.authorize(call.credential, operation.action, lambda: context(scope))
+        resource = None
+        if operation is INVOKE_ENDPOINT:
+            endpoint = self._plane.endpoints.find(call.resource_id or "")
+            resource = self._cluster.arn("endpoint", endpoint.resource_name if endpoint else call.resource_id or "")
+        self._gate.authorize(call.credential, f"{operation.service}:{operation.action}", lambda: context(scope), resource=resource)
 
     async def _perform(self, call: Call, route: Route, raw_id: bytes, scope: Scope, body: bytes) -> bytes:
         operation = route.operation
-        if not self._settings.ml_enabled and operation.path.startswith("/ml/"):
+        if not self._settings.ml_enabled and operation.path.startswith(("/ml/", "/endpoints/")):
             raise NotOffered("Neptune ML is switched off on this server: the setting cluster.ml_enabled is false.")
         if operation.use_case is None or operation.render is None:
-            raise NotOffered(f"{operation.name} is not offered yet by this version of Despina "
-                             "(data processing, model training and model transform are).")
+            answer, variant = await self._invoker.invoke(call.resource_id or "", body)
+            call.headers = [(b"x-amzn-invoked-production-variant", variant.encode("ascii"))]
+            return answer
         request = route.reader.read(raw_id=raw_id, query=scope["query_string"], body=body)
         if self._audit is not None:
             call.resource_id = getattr(request, "id", None)
@@ -175,15 +192,17 @@ class Api:
         result: Any
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._threads, operation.use_case, self._jobs, request, call.caller())
+            result = await loop.run_in_executor(self._threads, operation.use_case, self._plane, request, call.caller())
         else:
-            result = operation.use_case(self._jobs, request, call.caller())
-        if isinstance(result, Job):
+            result = operation.use_case(self._plane, request, call.caller())
+        if isinstance(result, Job | Endpoint):
             call.resource_id = result.id
-        return self._encode(operation.render(result, request, View(self._cluster, scope)))
+        rendered = operation.render(result, request, View(self._cluster, scope))
+        return rendered.encode() if isinstance(rendered, str) else self._encode(rendered)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
         self._threads.shutdown(wait=False)
+        self._invoker.close()
         await send({"type": "lifespan.shutdown.complete"})

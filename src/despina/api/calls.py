@@ -1,14 +1,13 @@
 """One call, as far as it is known, and its line in the audit log."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from despina.api.authentication import claimed_key
 from despina.api.errors import Answer
 from despina.api.operations import Operation
 from despina.api.scope import Scope, client_host, header
 from despina.auth.audit import Entry, event_time
-from despina.auth.gate import SERVICE
 from despina.core.principal import Caller, Credential
 
 _NOBODY = Caller()
@@ -26,6 +25,8 @@ class Call:
     """The key that it is signed with; None while it is not known that it is."""
     resource_id: str | None = None
     invocation: str | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Of a successful answer, beside those that all have."""
 
     def caller(self) -> Caller:
         """Who calls, for the control plane."""
@@ -41,7 +42,7 @@ class Call:
         key = known.key.id if known else claimed_key(scope)
         return Entry(
             event_time=event_time(time.time_ns() // 1_000_000), request_id=self.request_id, event_name=self.operation.name,
-            action=f"{SERVICE}:{self.operation.action}", source_ip_address=client_host(scope), status=answer.status,
+            action=f"{self.operation.service}:{self.operation.action}", source_ip_address=client_host(scope), status=answer.status,
             principal=known.principal.arn if known else None, access_key_id=key and key[:MAX_SHOWN],
             resource_id=self.resource_id and self.resource_id[:MAX_SHOWN],
             error_code=dict(answer.headers)[b"x-amzn-errortype"].decode() if error else None,

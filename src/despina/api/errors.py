@@ -69,6 +69,10 @@ MEANINGS: dict[type[DespinaError], Meaning] = {
     errors.BaseJobNotCompleted: BAD_REQUEST,
     errors.AccessDenied: Meaning("AccessDeniedException", 403),
     errors.TooManyRequests: Meaning("TooManyRequestsException", 429),
+    errors.NoSuchEndpoint: Meaning("ValidationError", 400),
+    errors.EndpointNotReady: Meaning("ModelNotReadyException", 429),
+    errors.EndpointUnavailable: Meaning("ServiceUnavailable", 503),
+    errors.ModelError: Meaning("ModelError", 424),
     errors.ArtifactError: BAD_REQUEST,
     errors.LeaseLost: INTERNAL,
     errors.StoreError: INTERNAL,
@@ -94,7 +98,8 @@ def answer(error: Exception, request_id: str) -> Answer:
     if meaning is INTERNAL:
         logger.error("Request %s failed", request_id, exc_info=error)
         text = f"An internal error occurred. The server's log says more under the request id {request_id}."
-    return _answer(meaning, text, request_id, _headers(error))
+    more = {"OriginalStatusCode": error.status, "OriginalMessage": text} if isinstance(error, errors.ModelError) else {}
+    return _answer(meaning, text, request_id, _headers(error), more)
 
 
 def last_words(error: DespinaError, request_id: str, headers: Headers) -> bytes:
@@ -117,6 +122,8 @@ def _headers(error: Exception) -> Headers:
     match error:
         case errors.TooManyRequests():
             return [(b"retry-after", b"%d" % error.retry_after)]
+        case errors.EndpointNotReady() | errors.EndpointUnavailable():
+            return [(b"retry-after", b"1")]
         case MethodNotAllowed():
             return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
         case errors.RequestTooLarge() | errors.RequestTooSlow():
@@ -125,12 +132,12 @@ def _headers(error: Exception) -> Headers:
     return []
 
 
-def _answer(meaning: Meaning, text: str, request_id: str, headers: Headers) -> Answer:
+def _answer(meaning: Meaning, text: str, request_id: str, headers: Headers, more: dict[str, Any]) -> Answer:
     # A text may quote a lone surrogate from the request, which has no UTF-8.
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT - 1] + "…"
-    document: dict[str, Any] = {"requestId": request_id, "code": meaning.code, "detailedMessage": text, "message": text}
+    document: dict[str, Any] = {"requestId": request_id, "code": meaning.code, "detailedMessage": text, "message": text, **more}
     body = msgspec.json.encode(document)
     return Answer(meaning.status, [
         (b"content-type", b"application/json"),

@@ -65,15 +65,20 @@ class Limits:
             self._forgotten_at = now
 
 
-async def read_body(scope: Scope, receive: Receive, settings: ApiSettings) -> bytes:
+async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
     """The request's whole body.
 
+    Args:
+        scope: Of the request.
+        receive: Of the request.
+        limit: The most bytes it may have.
+        seconds: How long it may take to arrive.
+
     Raises:
-        RequestTooLarge: it has, or announces, more bytes than the settings allow.
+        RequestTooLarge: it has, or announces, more bytes.
         RequestTooSlow: it did not arrive in time.
         ClientGone: the connection was closed before its end.
     """
-    limit, seconds = settings.max_body_bytes, settings.body_timeout_seconds
     body, more = None, True
     try:
         if _announced(scope) <= limit:

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from despina.api import rendering
-from despina.api.operations import Operation
+from despina.api import endpoint_rendering, rendering
+from despina.api.operations import JSON, Operation
 from despina.api.rendering import Document, View
 from despina.api.schemas import ANSWERS, EXAMPLES, Schema, request_body, schema
-from despina.api.service import JobService
+from despina.api.service import ControlPlane
 from despina.api.status import NoMembers
 from despina.api.wire import Field, fields
 from despina.core.principal import Caller
@@ -19,7 +19,8 @@ from despina.core.principal import Caller
 TAGS = {"dataprocessing": "Data processing", "modeltraining": "Model training", "modeltransform": "Model transform",
         "endpoints": "Inference endpoints"}
 _SHAPES = {rendering.started: "Started", rendering.listed: "Listed", rendering.got: "Job", rendering.cancelled: "Cancelled",
-           rendering.logged: "Logged"}
+           rendering.logged: "Logged", endpoint_rendering.created: "Started",
+           endpoint_rendering.listed: "ListedEndpoints", endpoint_rendering.got: "Endpoint", endpoint_rendering.deleted: "Deleted"}
 """The shape of what a renderer makes; all others are just objects."""
 
 
@@ -27,7 +28,7 @@ def openapi_operation(operations: Sequence[Operation]) -> Operation:
     """The operation that tells the document of these operations, which everybody may read."""
     raw = msgspec.Raw(msgspec.json.encode(openapi_document(operations)))
 
-    def tell(_jobs: JobService, _request: NoMembers, _caller: Caller) -> msgspec.Raw:
+    def tell(_plane: ControlPlane, _request: NoMembers, _caller: Caller) -> msgspec.Raw:
         return raw
 
     def shown(document: Any, _request: Any, _view: View) -> Document:
@@ -59,20 +60,21 @@ def openapi_document(operations: Sequence[Operation]) -> Document:
                 "content": _json({"$ref": "#/components/schemas/Error"})}},
             "securitySchemes": {"sigv4": {
                 "type": "apiKey", "in": "header", "name": "Authorization", "x-amazon-apigateway-authtype": "awsSigv4",
-                "description": "AWS Signature Version 4 of the service neptune-db; needed with --iam-auth."}}}}
+                "description": "AWS Signature Version 4 of the service neptune-db, of sagemaker for InvokeEndpoint; needed with "
+                               "--iam-auth."}}}}
 
 
 def _operation(operation: Operation) -> Document:
     found: Document = {
         "operationId": operation.name,
         "summary": _summary(operation),
-        "tags": [TAGS.get(operation.path.split("/")[2] if operation.path.count("/") > 1 else "", "Server")],
+        "tags": [next((tag for part, tag in TAGS.items() if f"/{part}" in operation.path), "Server")],
         "responses": {"200": _success(operation), "default": {"$ref": "#/components/responses/Error"}},
-        "x-offered": operation.offered}
+        }
     if operation.action is None:
         found["security"] = [{}]
     else:
-        found["x-iam-action"] = f"neptune-db:{operation.action}"
+        found["x-iam-action"] = f"{operation.service}:{operation.action}"
     members = fields(operation.request)
     parameters = [_parameter(field) for field in members if field.member.where != "body"]
     if parameters:
@@ -90,8 +92,9 @@ def _summary(operation: Operation) -> str:
 
 def _success(operation: Operation) -> Document:
     shape = next((name for renderer, name in _SHAPES.items() if operation.render is renderer), "Object")
-    return {"description": "Done.", "headers": {"x-amzn-RequestId": {"$ref": "#/components/headers/RequestId"}},
-            "content": _json({"$ref": f"#/components/schemas/{shape}"})}
+    content = _json({"$ref": f"#/components/schemas/{shape}"}) if operation.content_type == JSON else {
+        operation.content_type.decode().partition(";")[0]: {"schema": {"type": "string"}}}
+    return {"description": "Done.", "headers": {"x-amzn-RequestId": {"$ref": "#/components/headers/RequestId"}}, "content": content}
 
 
 def _parameter(field: Field) -> Document:

@@ -9,9 +9,11 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
-from despina.api import rendering
+from despina.api import endpoint_rendering, rendering
+from despina.api.endpoint_rendering import EndpointListing
 from despina.api.rendering import Document, Listing, Log, View
-from despina.api.service import JobService
+from despina.api.service import ControlPlane
+from despina.core.endpoint import Endpoint
 from despina.core.frozen import Frozen
 from despina.core.job import Job, JobKind
 from despina.core.principal import Caller
@@ -19,6 +21,8 @@ from despina.core.requests import (
     CancelJob,
     CreateEndpoint,
     GetJob,
+    InvokeEndpoint,
+    ListEndpoints,
     ListJobs,
     ReadJobLogs,
     StartDataProcessing,
@@ -27,9 +31,10 @@ from despina.core.requests import (
     StartRequests,
 )
 
-UseCase = Callable[[JobService, Any, Caller], Any]
+JSON = b"application/json"
+UseCase = Callable[[ControlPlane, Any, Caller], Any]
 """From the control plane, the request and who calls to a result."""
-Renderer = Callable[[Any, Any, View], Document]
+Renderer = Callable[[Any, Any, View], Document | str]
 """From the result and its request to the answer."""
 
 
@@ -62,42 +67,61 @@ class Operation:
     path: str
     """``{id}`` stands for the id of a job or endpoint."""
     action: str | None
-    """The IAM action that permits it, without its prefix ``neptune-db:``; None for what everyone may do."""
+    """The IAM action that permits it, without the prefix of its service; None for what everyone may do."""
     request: type[Frozen]
     use_case: UseCase | None
-    """None, as ``render``, for an operation that is not offered."""
+    """None, as ``render``, for the one that is not answered by the control plane: InvokeEndpoint."""
     render: Renderer | None
     _: KW_ONLY
     in_thread: Callable[[Any], bool] = never
     """Whether the use case may take long with this request, and so must not run in the event loop."""
     metered: bool = True
     """Whether the limits on requests count it."""
-
-    @property
-    def offered(self) -> bool:
-        """Whether this version of Despina can do it."""
-        return self.use_case is not None
-
-
-def _start(jobs: JobService, request: StartRequests, caller: Caller) -> Job:
-    return jobs.start(request, caller)
+    service: str = "neptune-db"
+    """The AWS service that it is part of: signatures and policies are about it."""
+    content_type: bytes = JSON
+    """Of the answer."""
 
 
-def _list(kind: JobKind, jobs: JobService, request: ListJobs, _caller: Caller) -> Listing:
-    page = jobs.list(kind, request)
-    return Listing(page, jobs.details(kind, page.ids) if request.details else None)
+def _start(plane: ControlPlane, request: StartRequests, caller: Caller) -> Job:
+    return plane.jobs.start(request, caller)
 
 
-def _get(kind: JobKind, jobs: JobService, request: GetJob, _caller: Caller) -> Job:
-    return jobs.details(kind, (request.id,))[0] if request.details else jobs.get(kind, request.id)
+def _list(kind: JobKind, plane: ControlPlane, request: ListJobs, _caller: Caller) -> Listing:
+    page = plane.jobs.list(kind, request)
+    return Listing(page, plane.jobs.details(kind, page.ids) if request.details else None)
 
 
-def _cancel(kind: JobKind, jobs: JobService, request: CancelJob, caller: Caller) -> Job:
-    return jobs.cancel(kind, request, caller)
+def _get(kind: JobKind, plane: ControlPlane, request: GetJob, _caller: Caller) -> Job:
+    return plane.jobs.details(kind, (request.id,))[0] if request.details else plane.jobs.get(kind, request.id)
 
 
-def _read_logs(kind: JobKind, jobs: JobService, request: ReadJobLogs, _caller: Caller) -> Log:
-    return Log(*jobs.read_logs(kind, request))
+def _cancel(kind: JobKind, plane: ControlPlane, request: CancelJob, caller: Caller) -> Job:
+    return plane.jobs.cancel(kind, request, caller)
+
+
+def _read_logs(kind: JobKind, plane: ControlPlane, request: ReadJobLogs, _caller: Caller) -> Log:
+    return Log(*plane.jobs.read_logs(kind, request))
+
+
+def _create_endpoint(plane: ControlPlane, request: CreateEndpoint, caller: Caller) -> Endpoint:
+    return plane.endpoints.create(request, caller)
+
+
+def _list_endpoints(plane: ControlPlane, request: ListEndpoints, _caller: Caller) -> EndpointListing:
+    return EndpointListing(*plane.endpoints.list(request))
+
+
+def _get_endpoint(plane: ControlPlane, request: GetJob, _caller: Caller) -> Endpoint:
+    return plane.endpoints.get(request.id)
+
+
+def _delete_endpoint(plane: ControlPlane, request: CancelJob, caller: Caller) -> Endpoint:
+    return plane.endpoints.delete(request, caller)
+
+
+def _read_endpoint_logs(plane: ControlPlane, request: ReadJobLogs, _caller: Caller) -> Log:
+    return Log(*plane.endpoints.read_logs(request))
 
 
 _PROCESSING, _TRAINING, _TRANSFORM = JobKind.DATA_PROCESSING, JobKind.MODEL_TRAINING, JobKind.MODEL_TRANSFORM
@@ -127,10 +151,14 @@ OPERATIONS: tuple[Operation, ...] = (
               GetJob, partial(_get, _TRANSFORM), rendering.got, in_thread=_asks_for_details),
     Operation("CancelMLModelTransformJob", "DELETE", "/ml/modeltransform/{id}", "CancelMLModelTransformJob",
               CancelJob, partial(_cancel, _TRANSFORM), rendering.cancelled, in_thread=always),
-    Operation("CreateMLEndpoint", "POST", "/ml/endpoints", "CreateMLEndpoint", CreateEndpoint, None, None),
-    Operation("ListMLEndpoints", "GET", "/ml/endpoints", "ListMLEndpoints", ListJobs, None, None),
-    Operation("GetMLEndpoint", "GET", "/ml/endpoints/{id}", "GetMLEndpointStatus", GetJob, None, None),
-    Operation("DeleteMLEndpoint", "DELETE", "/ml/endpoints/{id}", "DeleteMLEndpoint", CancelJob, None, None),
+    Operation("CreateMLEndpoint", "POST", "/ml/endpoints", "CreateMLEndpoint",
+              CreateEndpoint, _create_endpoint, endpoint_rendering.created, in_thread=always),
+    Operation("ListMLEndpoints", "GET", "/ml/endpoints", "ListMLEndpoints",
+              ListEndpoints, _list_endpoints, endpoint_rendering.listed),
+    Operation("GetMLEndpoint", "GET", "/ml/endpoints/{id}", "GetMLEndpointStatus",
+              GetJob, _get_endpoint, endpoint_rendering.got),
+    Operation("DeleteMLEndpoint", "DELETE", "/ml/endpoints/{id}", "DeleteMLEndpoint",
+              CancelJob, _delete_endpoint, endpoint_rendering.deleted, in_thread=always),
 )
 
 LOG_OPERATIONS: tuple[Operation, ...] = (
@@ -140,5 +168,11 @@ LOG_OPERATIONS: tuple[Operation, ...] = (
               ReadJobLogs, partial(_read_logs, _TRAINING), rendering.logged, in_thread=always),
     Operation("ReadModelTransformJobLogs", "GET", "/ml/modeltransform/{id}/logs", "GetMLModelTransformJobStatus",
               ReadJobLogs, partial(_read_logs, _TRANSFORM), rendering.logged, in_thread=always),
+    Operation("ReadEndpointLogs", "GET", "/ml/endpoints/{id}/logs", "GetMLEndpointStatus",
+              ReadJobLogs, _read_endpoint_logs, rendering.logged, in_thread=always),
 )
 """Despina's own."""
+
+INVOKE_ENDPOINT = Operation("InvokeEndpoint", "POST", "/endpoints/{id}/invocations", "InvokeEndpoint", InvokeEndpoint, None, None,
+                            service="sagemaker")
+"""Of the SageMaker runtime."""

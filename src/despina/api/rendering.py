@@ -110,7 +110,7 @@ def _step(job: Job, step: Step, view: View) -> Document:
     if step.name is not StepName.TUNING and not any(other.failure_reason for other in job.steps):
         # The job cannot complete any more, but its runs are not dead yet.
         reason = job.failure_reason
-    return _present({
+    return present({
         "name": step.resource_name,
         "arn": view.cluster.arn(_RESOURCES[step.name], step.resource_name),
         "status": status,
@@ -121,7 +121,7 @@ def _step(job: Job, step: Step, view: View) -> Document:
 
 
 def _details(job: Job) -> Document:
-    return _present({
+    return present({
         "createdAt": job.created_at,
         "startedBy": job.started_by,
         "cancelledBy": job.stopped_by,
@@ -137,14 +137,14 @@ def _run(run: Run) -> Document:
     # What a run of data processing has found out beside its graph is there for all to see; other results are for programs.
     result = dict(run.result or {}) if run.kind is RunKind.PROCESS else {}
     estimate, warnings = result.pop("estimate", None), result.pop("warnings", None)
-    return _present({
+    return present({
         "id": run.id,
         "kind": run.kind,
         "name": run.name or None,
         "number": run.number,
         "attempt": run.attempt,
         "state": run.state,
-        "progress": _present({"at": said.at, "step": said.step, "of": said.of, "unit": said.unit, "metric": said.metric,
+        "progress": present({"at": said.at, "step": said.step, "of": said.of, "unit": said.unit, "metric": said.metric,
                               "value": said.value, "best": said.best,
                               "estimate": said.estimate if estimate is None else None}) if said else None,
         "startedAt": run.started_at,
@@ -158,5 +158,6 @@ def _run(run: Run) -> Document:
     })
 
 
-def _present(members: Mapping[str, Any]) -> Document:
+def present(members: Mapping[str, Any]) -> Document:
+    """The members that are there."""
     return {name: value for name, value in members.items() if value is not None}

@@ -6,6 +6,7 @@ import msgspec
 
 from despina.api.wire import Field, fields
 from despina.core import rules
+from despina.core.endpoint import EndpointStatus
 from despina.core.frozen import Frozen
 from despina.core.job import Status
 from despina.core.rules import MAX_ID_LENGTH, Items, OneOf, Range
@@ -63,6 +64,8 @@ def schema(field: Field) -> Schema:
     """A member's type, range, default and example."""
     found = _of_type(field) | _of_rule(field)
     example = EXAMPLES[field.member.wire]
+    if isinstance(field.member.rule, OneOf) and example not in field.member.rule.words:
+        example = field.member.rule.words[0]  # a status of endpoints
     if field.wanted is int and isinstance(example, str):
         example = 0  # the token of logs is a number
     default = _default(field)
@@ -107,6 +110,7 @@ def _object(members: tuple[Field, ...]) -> Schema:
 
 
 _STATUS: Schema = {"type": "string", "enum": [status.value for status in Status]}
+_ENDPOINT_STATUS: Schema = {"type": "string", "enum": [status.value for status in EndpointStatus]}
 _TEXT: Schema = {"type": "string"}
 _TIME: Schema = {"type": "integer", "description": "Milliseconds since 1970."}
 _RESOURCE: Schema = {
@@ -126,6 +130,14 @@ ANSWERS: dict[str, Schema] = {
         "id": _TEXT, "status": _STATUS, "processingJob": _RESOURCE, "hpoJob": _RESOURCE, "baseProcessingJob": _RESOURCE,
         "mlModels": {"type": "array", "items": _MODEL}, "models": {"type": "array", "items": _MODEL},
         "details": {"type": "object", "description": "Despina's own; docs/api.md has its members."}}},
+    "Endpoint": {"type": "object", "required": ["id", "status", "endpoint", "endpointConfig"], "properties": {
+        "id": _TEXT, "status": _ENDPOINT_STATUS, "endpoint": {**_RESOURCE, "properties": {
+            **_RESOURCE["properties"], "status": _ENDPOINT_STATUS}}, "endpointConfig": _MODEL,
+        "details": {"type": "object", "description": "Despina's own; docs/api.md has its members."}}},
+    "ListedEndpoints": {"type": "object", "required": ["ids"], "properties": {
+        "ids": {"type": "array", "items": _TEXT}, "nextToken": _TEXT,
+        "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}}}},
+    "Deleted": {"type": "object", "required": ["status"], "properties": {"status": _ENDPOINT_STATUS}},
     "Cancelled": {"type": "object", "required": ["status"], "properties": {"status": _STATUS}},
     "Logged": {"type": "object", "required": ["run", "events", "nextForwardToken"], "properties": {
         "run": _TEXT, "nextForwardToken": _TEXT,

@@ -1,11 +1,12 @@
 """What the HTTP edge asks of the control plane."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from despina.core.endpoint import Endpoint
 from despina.core.job import Job, JobKind
-from despina.core.ports import Page
+from despina.core.ports import Connection, Page
 from despina.core.principal import Caller
-from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartRequests
+from despina.core.requests import CancelJob, CreateEndpoint, ListEndpoints, ListJobs, ReadJobLogs, StartRequests
 
 
 class JobService(Protocol):
@@ -42,3 +43,55 @@ class JobService(Protocol):
     def ready(self) -> None:
         """Raise if jobs cannot be read."""
         ...
+
+
+class EndpointService(Protocol):
+    """Creates, shows and deletes endpoints, and leads to what answers for them. Calls may come from several threads.
+
+    ``get``, ``find``, ``list`` and ``connect`` are called in the event loop and must be quick; all else runs in threads.
+    """
+
+    def create(self, request: CreateEndpoint, caller: Caller) -> Endpoint:
+        """Record a new endpoint, or what one is to serve from now on; a repeated ``caller.invocation`` does nothing anew. Raises
+        what ``EndpointStore.create`` raises, and MissingMember, ConflictingArguments, BaseJobMissing, BaseJobNotCompleted,
+        InvalidLocation, AccessDenied, JobNotFound."""
+        ...
+
+    def get(self, endpoint_id: str) -> Endpoint:
+        """The endpoint as recorded. Raises JobNotFound."""
+        ...
+
+    def find(self, name: str) -> Endpoint | None:
+        """The endpoint with this resource name, or this id."""
+        ...
+
+    def all(self) -> tuple[Endpoint, ...]:
+        """All endpoints, newest first."""
+        ...
+
+    def list(self, request: ListEndpoints) -> tuple[Page, tuple[Endpoint, ...]]:
+        """One page of ids, newest first, and the endpoints."""
+        ...
+
+    def delete(self, request: CancelJob, caller: Caller) -> Endpoint:
+        """Record the wish to delete the endpoint; the endpoint as it is then. Raises JobNotFound."""
+        ...
+
+    def wake(self, endpoint_id: str) -> None:
+        """Have replicas started that ended because nobody asked them."""
+        ...
+
+    def connect(self, run_id: str) -> Connection:
+        """A connection to a replica. Raises OSError when it does not listen."""
+        ...
+
+    def read_logs(self, request: ReadJobLogs) -> tuple[str, bytes, int]:
+        """A run's id, a part of its log, and the offset after that part. Raises JobNotFound."""
+        ...
+
+
+class ControlPlane(NamedTuple):
+    """Everything that the edge asks."""
+
+    jobs: JobService
+    endpoints: EndpointService

@@ -1,4 +1,4 @@
-"""The server's own state: Neptune's ``/status``, and ``/healthz`` and ``/readyz`` for whoever runs it. No limit counts them.
+"""The server's own state: Neptune's ``/status``; ``/healthz``, ``/readyz``, ``/metrics`` for whoever runs it. Nothing limits them.
 
 Source: Neptune Data API reference, GetEngineStatus.
 """
@@ -9,9 +9,10 @@ from importlib.metadata import version
 from typing import Any
 
 from despina.api.errors import NotReady
+from despina.api.metrics import EndpointMetrics
 from despina.api.operations import Operation, always
 from despina.api.rendering import Document, View
-from despina.api.service import JobService
+from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.core.frozen import Frozen
 from despina.core.principal import Caller
@@ -23,14 +24,19 @@ class NoMembers(Frozen, frozen=True, kw_only=True):
     """A request that carries nothing."""
 
 
-def status_operations(settings: ApiSettings, started_at: datetime) -> tuple[Operation, ...]:
-    """The three operations of a server that was started then."""
+def status_operations(settings: ApiSettings, metrics: EndpointMetrics, started_at: datetime) -> tuple[Operation, ...]:
+    """The four operations of a server that was started then."""
     status = engine_status(settings, started_at)
 
-    def engine(_jobs: JobService, _request: NoMembers, _caller: Caller) -> Document:
+    def engine(_plane: ControlPlane, _request: NoMembers, _caller: Caller) -> Document:
         return status
 
+    def measured(plane: ControlPlane, _request: NoMembers, _caller: Caller) -> str:
+        return metrics.exposition(plane.endpoints.all())
+
     return (
+        Operation("GetMetrics", "GET", "/metrics", None, NoMembers, measured, _text, metered=False,
+                  content_type=b"text/plain; version=0.0.4; charset=utf-8"),
         Operation("GetEngineStatus", "GET", "/status", "GetEngineStatus", NoMembers, engine, _shown, metered=False),
         Operation("GetHealth", "GET", "/healthz", None, NoMembers, _health, _shown, metered=False),
         Operation("GetReadiness", "GET", "/readyz", None, NoMembers, _readiness, _shown, metered=False, in_thread=always),
@@ -52,13 +58,13 @@ def engine_status(settings: ApiSettings, started_at: datetime) -> Document:
     }
 
 
-def _health(_jobs: JobService, _request: NoMembers, _caller: Caller) -> Document:
+def _health(_plane: ControlPlane, _request: NoMembers, _caller: Caller) -> Document:
     return {"status": "healthy"}
 
 
-def _readiness(jobs: JobService, _request: NoMembers, _caller: Caller) -> Document:
+def _readiness(plane: ControlPlane, _request: NoMembers, _caller: Caller) -> Document:
     try:
-        jobs.ready()
+        plane.jobs.ready()
     except Exception as error:
         logger.warning("Not ready: %s", error)
         raise NotReady("The server is not ready: it cannot read its jobs. The server's log says why.") from error
@@ -67,3 +73,7 @@ def _readiness(jobs: JobService, _request: NoMembers, _caller: Caller) -> Docume
 
 def _shown(document: Document, _request: Any, _view: View) -> Document:
     return document
+
+
+def _text(text: str, _request: Any, _view: View) -> str:
+    return text

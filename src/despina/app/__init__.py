@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from despina.api.asgi import Api
+from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.app.http_server import ConnectionLimits, listen, run_http
 from despina.app.tls import Certificate, self_signed
@@ -21,18 +22,23 @@ from despina.auth.principals import Policies, Principals
 from despina.auth.role_bounds import PolicyRoleBounds
 from despina.auth.secrets import load_box
 from despina.control.basis import JobRules
+from despina.control.endpoint_reconciler import EndpointReconciler
+from despina.control.endpoints import Endpoints
 from despina.control.hints import Hints
 from despina.control.jobs import Jobs
 from despina.control.reconciler import Reconciler
+from despina.core import plans
+from despina.core.endpoint import endpoint_of_run, is_endpoint_run
 from despina.core.errors import DespinaError
+from despina.core.job import JobKind
 from despina.core.names import Cluster
-from despina.core.ports import JobStore, KeyStore
+from despina.core.ports import EndpointStore, JobStore, KeyStore
 from despina.core.principal import AccessKey, Principal
 from despina.core.roles import ParameterGroup
 from despina.engine import open_engine
 from despina.engine.local import LocalEngine
 from despina.settings import Settings
-from despina.store import open_key_store, open_store
+from despina.store import open_endpoint_store, open_key_store, open_store
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
@@ -65,11 +71,19 @@ class Parts:
         clock = SystemClock()
         artifacts = open_artifacts(self.folders["s3"])
         self.store: JobStore = open_store(settings.database_url or data / "despina.db")
-        hints = Hints()
+        self.endpoint_store: EndpointStore = open_endpoint_store(settings.database_url or data / "despina.db")
+        hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
+
+        def on_change(run_id: str) -> None:
+            if is_endpoint_run(run_id):
+                endpoint_hints.wake(endpoint_of_run(run_id))
+            else:
+                hints.wake(plans.job_of_run(run_id))
+
         self.engine: LocalEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
             environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user},
-            on_change=hints.wake_run)
+            on_change=on_change)
         self.keys: KeyStore = open_key_store(settings.database_url or data / "despina.db")
         principals = Principals(configured_principals(settings, data), self.keys)
         self.gate: Gate | None = None
@@ -78,22 +92,32 @@ class Parts:
             self.gate = Gate(principals=principals, open_box=lambda: load_box(data, os.environ), cluster=cluster(settings),
                              clock=clock, soon=_next_turn)
             self.audit = AuditLog(data / "audit", soon=_next_turn)
+        rules, bounds = job_rules(settings), PolicyRoleBounds(principals)
         self.jobs = Jobs(store=self.store, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock, hints=hints,
-                         rules=job_rules(settings), bounds=PolicyRoleBounds(principals))
+                         rules=rules, bounds=bounds)
+        self.endpoints = Endpoints(store=self.endpoint_store, jobs=self.store, serving=self.engine, logs=self.engine,
+                                   artifacts=artifacts, clock=clock, hints=endpoint_hints, rules=rules, bounds=bounds)
         self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
                                      stalled_after=round(settings.stalled_after_seconds * 1000))
-        self._thread = threading.Thread(target=self.reconciler.run, name="despina-reconciler", daemon=True)
+        self.endpoint_reconciler = EndpointReconciler(store=self.endpoint_store, engine=self.engine, clock=clock,
+                                                      hints=endpoint_hints)
+        self._threads = [threading.Thread(target=reconciler.run, name=name, daemon=True) for name, reconciler in
+                         (("despina-reconciler", self.reconciler), ("despina-endpoints", self.endpoint_reconciler))]
 
     def start(self) -> None:
-        """Begin to reconcile, in a thread."""
-        self._thread.start()
+        """Begin to reconcile, in two threads."""
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """End reconciling and let go of everything."""
-        self.reconciler.close()
-        self._thread.join(timeout=10)
+        for reconciler in (self.reconciler, self.endpoint_reconciler):
+            reconciler.close()
+        for thread in self._threads:
+            thread.join(timeout=10)
         self.engine.close()
         self.store.close()
+        self.endpoint_store.close()
         self.keys.close()
         if self.audit is not None:
             self.audit.close()
@@ -102,7 +126,7 @@ class Parts:
 def api(settings: Settings, parts: Parts) -> Api:
     """The ASGI application over these parts."""
     return Api(
-        parts.jobs,
+        ControlPlane(parts.jobs, parts.endpoints),
         gate=parts.gate,
         audit=parts.audit,
         settings=ApiSettings(
@@ -121,6 +145,7 @@ def job_rules(settings: Settings) -> JobRules:
     """What jobs may do. Who has to sign comes from elsewhere, and has no business with the files of this machine."""
     return JobRules(
         max_active_jobs=settings.max_active_jobs, max_active_jobs_per_principal=settings.max_active_jobs_per_principal,
+        max_endpoints=settings.max_endpoints, endpoint_idle_seconds=settings.endpoint_idle_seconds,
         custom_models=settings.custom_models, file_locations=not settings.iam_auth, parameter_group=parameter_group(settings))
 
 

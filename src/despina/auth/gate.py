@@ -51,11 +51,12 @@ class Gate:
         self._account = cluster.account_id
         self._keys, self._ready = SigningKeys(), dict[str, _Ready]()
 
-    def authenticate(self, request: Request) -> Credential:
+    def authenticate(self, request: Request, service: str = SERVICE) -> Credential:
         """Whose request it is.
 
         Args:
             request: As it stands on the wire.
+            service: That it must be signed for; its path decides.
 
         Raises:
             AccessDenied: the signature or the key is not good; the text says why, and no secret.
@@ -63,7 +64,7 @@ class Gate:
         """
         now = self._clock.now()
         same = identity(request)
-        ready = (self._verified_before(same, now) if same else None) or self._verified_now(request, same, now)
+        ready = (self._verified_before(same, now) if same else None) or self._verified_now(request, same, now, service)
         key = ready.credential.key
         if key.disabled:
             raise refuse("The security token included in the request is invalid.", f"The access key {shown(key.id)} is disabled.")
@@ -85,10 +86,10 @@ class Gate:
         check_time(claim, now // 1000)
         return ready
 
-    def _verified_now(self, request: Request, same: object, now: int) -> _Ready:
+    def _verified_now(self, request: Request, same: object, now: int, service: str) -> _Ready:
         claim = parse(request)
         ready = self._find(claim.key_id)
-        verify(claim, request, ready.key if ready else None, now=now, region=self._region, service=SERVICE, keys=self._keys)
+        verify(claim, request, ready.key if ready else None, now=now, region=self._region, service=service, keys=self._keys)
         assert ready is not None  # noqa: S101 - verify has refused an unknown key
         if same:
             if len(self._verified) >= _REMEMBERED:
@@ -96,23 +97,25 @@ class Gate:
             self._verified[same] = claim, ready
         return ready
 
-    def authorize(self, credential: Credential, action: str, context: Callable[[], Mapping[str, str]]) -> None:
+    def authorize(self, credential: Credential, action: str, context: Callable[[], Mapping[str, str]], *,
+                  resource: str | None = None) -> None:
         """Let a principal pass that may do this.
 
         Args:
             credential: As ``authenticate`` has given it.
-            action: The IAM action, without the prefix of its service.
+            action: The IAM action, with its service.
             context: Gives the values of condition keys that the edge knows.
+            resource: An ARN; None: the cluster.
 
         Raises:
             AccessDenied: its policies do not allow it.
         """
         principal = credential.principal
+        about = resource or self._resource
         decision = self._ready_for(credential).policies.decide(
-            f"{SERVICE}:{action}", self._resource, lambda: {**context(), **self._context(credential)})
+            action, about, lambda: {**context(), **self._context(credential)})
         if not decision.allowed:
-            raise refuse(f"User: {principal.arn} is not authorized to perform: {SERVICE}:{action} on resource: {self._resource} "
-                         f"{decision}.")
+            raise refuse(f"User: {principal.arn} is not authorized to perform: {action} on resource: {about} {decision}.")
 
     def _context(self, credential: Credential) -> dict[str, str]:
         """The values of condition keys that are about who asks, and where (IAM user guide, "AWS global condition context keys").

@@ -33,6 +33,9 @@ class JobRules(Frozen, frozen=True, kw_only=True):
 
     max_active_jobs: int = 100
     max_active_jobs_per_principal: int = 100
+    max_endpoints: int = 20
+    endpoint_idle_seconds: float = 0.0
+    """Endpoints sleep when nobody has asked them for so long; 0: never."""
     custom_models: bool = False
     """Whether training jobs may run code that a client names."""
     file_locations: bool = True

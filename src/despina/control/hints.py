@@ -1,30 +1,27 @@
-"""Hints: which jobs to look at now. They save the reconciler from polling; a lost hint costs time and nothing else."""
+"""Hints: what to look at now. They save a reconciler from polling; a lost hint costs time and nothing else."""
 
 import threading
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
-from despina.core import plans
-from despina.core.job import JobKind
+K = TypeVar("K", bound=Hashable)
 
 
-class Hints:
-    """Keys of jobs, given from any thread and taken by the reconciler. A job is in it once, however often it was named."""
+class Hints(Generic[K]):
+    """Keys of jobs or endpoints, given from any thread and taken by a reconciler; each is in it once, however often given."""
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[JobKind, str], None] = {}
+        self._keys: dict[K, None] = {}
         self._changed = threading.Condition()
         self._closed = False
 
-    def wake(self, kind: JobKind, job_id: str) -> None:
-        """Look at this job: its wish has changed."""
+    def wake(self, key: K) -> None:
+        """Look at this one: its wish has changed, or one of its runs has started or ended."""
         with self._changed:
-            self._keys[kind, job_id] = None
+            self._keys[key] = None
             self._changed.notify()
 
-    def wake_run(self, run_id: str) -> None:
-        """Look at the job of this run: it has started or ended."""
-        self.wake(*plans.job_of_run(run_id))
-
-    def take(self) -> tuple[JobKind, str] | None:
+    def take(self) -> K | None:
         """The oldest hint, or None."""
         with self._changed:
             key = next(iter(self._keys), None)

@@ -35,7 +35,7 @@ class Jobs:
     """The jobs of a cluster. ``hints`` tells the reconciler which of them to look at, so that it need not poll."""
 
     def __init__(self, *, store: JobStore, engine: Engine, logs: RunLogs, artifacts: ArtifactStore, clock: Clock,
-                 hints: Hints, rules: JobRules, bounds: RoleBounds) -> None:
+                 hints: Hints[tuple[JobKind, str]], rules: JobRules, bounds: RoleBounds) -> None:
         self._store = store
         self._engine = engine
         self._logs = logs
@@ -72,7 +72,7 @@ class Jobs:
             invocation=f"{caller.arn} {caller.invocation}" if caller.arn and caller.invocation else caller.invocation,
             max_active=self._rules.max_active_jobs,
             max_active_of_one=self._rules.max_active_jobs_per_principal if caller.arn else None)
-        self._hints.wake(job.kind, job.id)
+        self._hints.wake((job.kind, job.id))
         return job
 
     def get(self, kind: JobKind, job_id: str) -> Job:
@@ -110,7 +110,7 @@ class Jobs:
             raise JobNotFound(NO_SUCH_ID)
         if job.status in {Status.COMPLETED, Status.FAILED}:
             raise JobEnded(ENDED)
-        self._hints.wake(kind, request.id)
+        self._hints.wake((kind, request.id))
         return job
 
     def read_logs(self, kind: JobKind, request: ReadJobLogs) -> tuple[str, bytes, int]:

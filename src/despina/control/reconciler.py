@@ -13,7 +13,7 @@ from despina.control import tuner
 from despina.control.hints import Hints
 from despina.core import plans
 from despina.core.errors import ArtifactError, LeaseLost, WorkFailed
-from despina.core.job import Job, Status
+from despina.core.job import Job, JobKind, Status
 from despina.core.lifecycle import Command, Seen, Stop, advance, next_moment
 from despina.core.location import Location
 from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, Lease
@@ -36,8 +36,8 @@ class Reconciler:
     Call ``run`` in a thread of its own, or ``step`` by hand.
     """
 
-    def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock, hints: Hints,
-                 stalled_after: int) -> None:
+    def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock,
+                 hints: Hints[tuple[JobKind, str]], stalled_after: int) -> None:
         """``stalled_after``: how long (ms) a trial may give no sign of life."""
         self._stalled_after = stalled_after
         self._store = store

@@ -1,6 +1,6 @@
 """What a request asks for that one machine has nothing to act on: it is recorded, and the job's notes say so."""
 
-from despina.core.requests import StartRequests, members
+from despina.core.requests import CreateEndpoint, StartRequests, members
 
 _OWN_CORES = "the job runs on this machine's own cores, memory and disk"
 _SAID = {
@@ -20,13 +20,16 @@ _SAID = {
     "sagemaker_iam_role_arn": "the job runs under the server's own account",
 }
 
+_OF_ENDPOINTS = {"instance_type": "replicas run on this machine's own cores and memory",
+                 "model_name": "the model of the job is served"}
 
-def notes(request: StartRequests) -> tuple[str, ...]:
+
+def notes(request: StartRequests | CreateEndpoint) -> tuple[str, ...]:
     """One sentence for each such member that the request sets."""
-    said = []
+    said, texts = [], _SAID | (_OF_ENDPOINTS if isinstance(request, CreateEndpoint) else {})
     for field, member in members(type(request)).items():
         value = getattr(request, field)
-        if field in _SAID and value and value != "custom":  # that one does have an effect
+        if field in texts and value and value != "custom":  # that one does have an effect
             shown = ", ".join(value) if isinstance(value, tuple) else value
-            said.append(f"{member.wire} ({shown}) is recorded and has no effect: {_SAID[field]}.")
+            said.append(f"{member.wire} ({shown}) is recorded and has no effect: {texts[field]}.")
     return tuple(said)

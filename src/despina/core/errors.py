@@ -26,6 +26,11 @@
     ├── AccessDenied                 no signature or a bad one, an unknown key, no permission
     ├── TooManyRequests              more than the settings allow; carries the seconds to wait
     ├── LeaseLost                    another reconciler holds the job, or its wish has changed
+    ├── EndpointRefused              an endpoint cannot be invoked
+    │   ├── NoSuchEndpoint           none has this name, or it is not going to answer
+    │   ├── EndpointNotReady         it does not answer yet
+    │   └── EndpointUnavailable      none of its replicas answered in time
+    ├── ModelError                   the model could not make anything of an invocation
     ├── ArtifactError                a file or bucket could not be read or written
     ├── StoreError                   the job store cannot be opened or is of an unknown version
     └── WorkFailed                   a run's input is wrong; the text becomes the job's ``failureReason``
@@ -136,6 +141,33 @@ class TooManyRequests(DespinaError):
 
 class LeaseLost(DespinaError):
     """The lease under which a job was to be written is no longer held."""
+
+
+class EndpointRefused(DespinaError):
+    """An endpoint cannot be invoked."""
+
+
+class NoSuchEndpoint(EndpointRefused):
+    """No endpoint has this name, or it has failed or is being deleted."""
+
+
+class EndpointNotReady(EndpointRefused):
+    """The endpoint is being created."""
+
+
+class EndpointUnavailable(EndpointRefused):
+    """None of the endpoint's replicas has answered in time."""
+
+
+class ModelError(DespinaError):
+    """The model could not make anything of an invocation.
+
+    ``status`` is what the serving program said: 4xx for a request at fault, 5xx for the program itself.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ArtifactError(DespinaError):

@@ -74,6 +74,7 @@ class RunKind(StrEnum):
     STRATEGY = "strategy"
     TRIAL = "trial"
     TRANSFORM = "transform"
+    SERVE = "serve"
 
 
 class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
@@ -159,7 +160,17 @@ class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
     """The hyperparameters of the model, of a user's own."""
 
 
-Work = ProcessWork | StrategyWork | TrainWork | TransformWork
+class ServeWork(Frozen, frozen=True, kw_only=True, tag="serve"):
+    """Answer inference requests with the artefacts at ``artifacts``, of the graph at ``processed``."""
+
+    artifacts: str
+    processed: str
+    idle_seconds: float = 0.0
+    """The run ends when it was not asked for so long; 0: never."""
+    custom: CustomCode | None = None
+
+
+Work = ProcessWork | StrategyWork | TrainWork | TransformWork | ServeWork
 
 
 class RunSpec(Frozen, frozen=True, kw_only=True):
@@ -168,7 +179,8 @@ class RunSpec(Frozen, frozen=True, kw_only=True):
     run_id: str
     work: Work
     share: int = 1
-    """The run may use ``1 / share`` of the machine's cores, one at least (sibling trials share a machine)."""
+    """The run may use ``1 / share`` of the machine's cores, one at least (sibling trials share a machine). 0: it is a service,
+    which mostly waits: it starts at once and takes no core from others."""
     memory_mib: int = 512
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
 

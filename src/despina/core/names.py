@@ -1,4 +1,4 @@
-"""AWS-shaped names and ARNs of jobs, trials and models.
+"""AWS-shaped names and ARNs of jobs, trials, models and endpoints.
 
 The forms are those seen in real answers (``docs/design/0003-names.md``); clients treat them as opaque.
 """
@@ -55,6 +55,24 @@ def processing_job(job_id: str, ms: int, salt: str) -> str:
 def transform_job(job_id: str, ms: int, salt: str) -> str:
     """The name of a model-transform job's resource: ``link-pre-modeltransform-2023-05-24-11-44-390000``."""
     return f"{_start(job_id, 8)}-modeltransform-{_stamp(ms, salt)}"
+
+
+def endpoint_id(ms: int, salt: str) -> str:
+    """The id of an endpoint for which none was asked: ``endpoint-2022-01-27-05-53-8480000``."""
+    return f"endpoint-{_stamp(ms, salt)}"
+
+
+def endpoint(endpoint_id: str, ms: int, salt: str) -> str:
+    """The name of an endpoint's resource: ``node-cla-2022-01-27-05-53-8480000-endpoint``."""
+    return f"{_start(endpoint_id, 8)}-{_stamp(ms, salt)}-endpoint"
+
+
+def endpoint_config(endpoint_name: str, version: int) -> str:
+    """The name of the configuration of an endpoint: ``node-cla-2022-01-27-05-53-8480000-endpointconfig``.
+
+    Every update has another one, as in SageMaker; from the second on the version's number stands at the end.
+    """
+    return f"{endpoint_name}config" if version == 1 else f"{endpoint_name}config-{version}"
 
 
 def training_of_trial(trial_name: str) -> str | None:

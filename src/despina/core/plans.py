@@ -219,6 +219,13 @@ def trained_model(job: Job, trial: str | None = None) -> TrainedModel | None:
                         custom=work.custom, memory_mib=run.spec.memory_mib)
 
 
+def custom_code(job: Job) -> CustomCode | None:
+    """The scripts of the model whose artefacts this completed training or transform job has written, if it is a user's own."""
+    run = _first(job, RunKind.TRANSFORM)
+    work = run.spec.work if run else None
+    return work.custom if isinstance(work, TransformWork) else None
+
+
 def job_of_run(run_id: str) -> tuple[JobKind, str]:
     """The kind and id of the job that a run belongs to."""
     kind, _, rest = run_id.partition("-")

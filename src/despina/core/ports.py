@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Protocol
 
+from despina.core.endpoint import Endpoint
 from despina.core.frozen import Frozen
 from despina.core.job import Job, JobKind, Observation, RunSpec, Status
 from despina.core.location import Location
@@ -118,6 +119,50 @@ class JobStore(Protocol):
         ...
 
 
+class StoredEndpoint(Frozen, frozen=True, kw_only=True):
+    """An endpoint's record. ``key`` is never another record's, ``revision`` changes with each write."""
+
+    key: int
+    revision: int
+    endpoint: Endpoint
+
+
+class EndpointStore(Protocol):
+    """Keeps endpoints. A call that has returned is durable.
+
+    There are no leases: whoever changes an endpoint has read it, and his write counts only if nobody else wrote in between.
+    """
+
+    def create(self, endpoint: Endpoint, *, invocation: str | None, most: int) -> Endpoint:
+        """Record a new endpoint. A call that repeats an ``invocation`` that made one which is still there returns that one.
+
+        Raises:
+            IdTaken: there is an endpoint with this id.
+            TooManyRequests: there are ``most`` endpoints.
+        """
+        ...
+
+    def get(self, endpoint_id: str) -> StoredEndpoint | None:
+        """The endpoint with this id, or with this resource name."""
+        ...
+
+    def all(self) -> tuple[StoredEndpoint, ...]:
+        """All of them, newest first."""
+        ...
+
+    def write(self, stored: StoredEndpoint, endpoint: Endpoint) -> bool:
+        """Put ``endpoint`` in the place of what was read as ``stored``. False, and nothing is written: it has changed since."""
+        ...
+
+    def remove(self, stored: StoredEndpoint) -> bool:
+        """Delete the record, under the same condition."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections. The store is not used afterwards."""
+        ...
+
+
 class KeyStore(Protocol):
     """Keeps principals and their access keys. What was changed holds for every process from the next request on."""
 
@@ -180,8 +225,35 @@ class Engine(Protocol):
         """
         ...
 
+    def forget(self, run_id: str) -> None:
+        """Delete what is kept of a run that has ended, its log too: it is unknown then. Of an unknown run there is nothing.
+
+        Raises ValueError for a run that has not ended.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the runs without ending them: another engine on the same folder finds them again."""
+        ...
+
+
+class Connection(Protocol):
+    """A two-way stream of bytes: a socket, which may be given to an event loop."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+class ServingRuns(Protocol):
+    """Leads to runs that answer requests (``core.frames``)."""
+
+    def connect(self, run_id: str) -> Connection:
+        """A connection to the run. Never waits. Raises OSError when it does not listen, or not any more."""
         ...
 
 

@@ -57,6 +57,13 @@ class ListJobs(ReadRequest, frozen=True, kw_only=True):
     details: Annotated[bool, Member("details", "query", in_sdk=False)] = False
 
 
+class ListEndpoints(ListJobs, frozen=True, kw_only=True):
+    """List endpoints, newest first."""
+
+    status: Annotated[str | None, Member("status", "query", OneOf(
+        words=("Creating", "InService", "Updating", "Deleting", "Failed")), in_sdk=False)] = None
+
+
 class ReadJobLogs(ReadRequest, frozen=True, kw_only=True):
     """Read the log of one of a job's runs (Despina's own; answers in the form of CloudWatch's GetLogEvents)."""
 
@@ -156,6 +163,12 @@ class CreateEndpoint(Frozen, frozen=True, kw_only=True):
     instance_type: Annotated[str | None, Member("instanceType", rule=rules.instance_type)] = None
     instance_count: Annotated[int, Member("instanceCount", rule=Range(low=1))] = 1
     volume_encryption_kms_key: Annotated[str | None, Member("volumeEncryptionKMSKey", rule=rules.kms_key)] = None
+
+
+class InvokeEndpoint(Frozen, frozen=True, kw_only=True):
+    """InvokeEndpoint of the SageMaker runtime: its body is for the serving program."""
+
+    id: Annotated[str, Member("id", "path")]
 
 
 def members(request: type[Frozen]) -> dict[str, Member]:

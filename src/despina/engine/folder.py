@@ -8,12 +8,15 @@
     log.txt         the program's standard error
     result.json     the program's last word, written by itself: {"result": {…}} or {"failure_reason": "…"}
     exit.json       how it ended, written when every process of the run is dead (Exit)
+    socket          where the program listens, if it is a service
 """
 
 import contextlib
 import fcntl
 import os
 import re
+import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,6 +31,7 @@ from despina.core.job import Progress, RunSpec
 from despina.engine.processes import ProcessIdentity
 from despina.engine.slots import Needs, Slots
 
+SOCKET = "socket"
 _T = TypeVar("_T")
 _RUN_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,149}")
 _TAIL = 16_384
@@ -143,6 +147,27 @@ class RunFolder:
         if text[start - 1] != "\n":
             start = text.find("\n", start) + 1  # 0 when the last line alone is too long
         return text[start:] if start else lines[-1][:limit]
+
+    def connect(self) -> socket.socket:
+        """A connection to the service that the run is. Raises OSError when none listens."""
+        folder = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # The path of a socket has 107 bytes at most, whatever those of folders have: the way through /proc is short.
+            connection.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            os.close(folder)
+        return connection
+
+    def delete(self) -> None:
+        """Delete the folder and all that is in it; none is no error. Raises OSError."""
+        aside = self.path.with_name(f".gone-{self.id}")  # at once it is no run's any more
+        with contextlib.suppress(FileNotFoundError):
+            self.path.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _create(self, name: str, content: msgspec.Struct) -> bool:
         self.path.mkdir(exist_ok=True)

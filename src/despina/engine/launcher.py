@@ -61,7 +61,8 @@ class Launcher:
         return os.posix_spawn(
             sys.executable,
             (*supervisor, *program),
-            {**os.environ, **self.environment, **dict.fromkeys(_THREADS, str(slots.cores)), "PYTHONUNBUFFERED": "1", **run.marks},
+            {**os.environ, **self.environment, **dict.fromkeys(_THREADS, str(max(1, slots.cores))), "PYTHONUNBUFFERED": "1",
+             **run.marks},
             file_actions=(
                 (os.POSIX_SPAWN_DUP2, gate, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(run.log_file), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666),

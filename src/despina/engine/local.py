@@ -1,6 +1,7 @@
 """The local engine: runs are child processes of this machine, and everything known of them lies in their folders."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
 
@@ -14,7 +15,8 @@ from despina.engine.supervisor import STOP
 
 
 class LocalEngine:
-    """``core.ports.Engine`` and ``core.ports.RunLogs`` on one machine. Any number of them may work on one folder at once.
+    """``core.ports.Engine``, ``core.ports.RunLogs`` and ``core.ports.ServingRuns`` on one machine. Any number of them may work on
+    one folder at once.
 
     Every verb raises ValueError for a run id that is not 1-150 letters, digits, dots, hyphens or underscores or begins with a dot,
     and OSError when the folder cannot be read or written.
@@ -63,6 +65,18 @@ class LocalEngine:
             send(pidfd, STOP)
         finally:
             os.close(pidfd)
+
+    def forget(self, run_id: str) -> None:
+        """Delete the folder of a run that has ended, or never was."""
+        run = self._runs[run_id]
+        claim = run.read_claim()
+        if claim is not None and find_end(run, claim) is None:
+            raise ValueError(f"The run {run_id} has not ended: it cannot be forgotten.")
+        run.delete()
+
+    def connect(self, run_id: str) -> socket.socket:
+        """A connection to the service that a run is. Raises OSError when none listens."""
+        return self._runs[run_id].connect()
 
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         """At most ``limit`` bytes (1 or more) of the run's log from ``offset`` on, and the offset after them.

@@ -1,4 +1,4 @@
-"""The thread of the local engine: starts what fits, in the order of submission, and tells of every change."""
+"""The thread of the local engine: starts what fits, in the order of submission, services first, and tells of every change."""
 
 import contextlib
 import logging
@@ -131,7 +131,8 @@ class Scheduler:
             except msgspec.DecodeError:
                 _logger.exception("The files of the run in %s cannot be read; it is left alone.", run.path)
                 self._over.add(run_id)
-        waiting.sort(key=lambda item: (item[0], item[1].id))
+        # Services do not wait behind runs that do not fit.
+        waiting.sort(key=lambda item: (item[2].share != 0, item[0], item[1].id))
         return running, [(run, needs) for _, run, needs in waiting]
 
     def _watch(self, run_id: str, claim: RunClaim) -> bool:

@@ -25,11 +25,16 @@ def grant(machine: Slots, taken: Sequence[Slots], needs: Needs) -> Slots | None:
     """What a run may have while others have ``taken`` theirs, or None while it does not fit.
 
     It gets ``1 / share`` of the machine's cores or the fewer that are free, at least one. A run that needs more memory than the
-    machine has is granted all of it, and so runs alone.
+    machine has beside its services is granted all of that, and so runs alone. A service (``share`` 0) gets no core, and always what
+    memory it needs: it must not wait for hours until a training ends, and trainings not for it, which has no end.
     """
+    services = sum(slots.memory_mib for slots in taken if slots.cores == 0)
+    if needs.share == 0:
+        return Slots(cores=0, memory_mib=max(1, needs.memory_mib))
     free_cores = machine.cores - sum(slots.cores for slots in taken)
-    free_memory = machine.memory_mib - sum(slots.memory_mib for slots in taken)
-    memory = min(max(1, needs.memory_mib), machine.memory_mib)
+    room = max(1, machine.memory_mib - services)
+    free_memory = room - sum(slots.memory_mib for slots in taken if slots.cores)
+    memory = min(max(1, needs.memory_mib), room)
     if free_cores < 1 or memory > free_memory:
         return None
-    return Slots(cores=min(free_cores, max(1, machine.cores // max(1, needs.share))), memory_mib=memory)
+    return Slots(cores=min(free_cores, max(1, machine.cores // needs.share)), memory_mib=memory)

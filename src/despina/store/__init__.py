@@ -1,16 +1,23 @@
-"""Stores of jobs and of keys (``despina.core.ports``): SQLite, and a reference in memory."""
+"""Stores of jobs, endpoints and keys (``despina.core.ports``): SQLite, and a reference in memory."""
 
 from pathlib import Path
 
 from despina.core.errors import NotOffered
-from despina.core.ports import JobStore, KeyStore
+from despina.core.ports import EndpointStore, JobStore, KeyStore
 from despina.store.memory import MemoryJobStore
+from despina.store.memory_endpoints import MemoryEndpointStore
 from despina.store.memory_keys import MemoryKeyStore
 from despina.store.refusals import PrefixTaken
 from despina.store.sqlite import SqliteJobStore
+from despina.store.sqlite_endpoints import SqliteEndpointStore
 from despina.store.sqlite_keys import SqliteKeyStore
 
-__all__ = ["PrefixTaken", "open_key_store", "open_store"]
+__all__ = ["PrefixTaken", "open_endpoint_store", "open_key_store", "open_store"]
+
+
+def open_endpoint_store(url: str | Path) -> EndpointStore:
+    """Open the endpoints that are kept beside the jobs at ``url`` (see ``open_store``)."""
+    return MemoryEndpointStore() if url == ":memory:" else SqliteEndpointStore(_path(url))
 
 
 def open_key_store(url: str | Path) -> KeyStore:

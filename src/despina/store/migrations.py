@@ -2,7 +2,8 @@
 
 ``body`` is the job as JSON; the columns beside it are what is searched, and what others than the holder of the lease write:
 ``status`` is the status as shown (``Stopping`` once a stop is wished), ``stop_requested``, ``clean`` and ``stopped_by`` are the
-wish. A lease is held while ``lease_expires_at`` is not null, by whoever knows ``lease_token``.
+wish. A lease is held while ``lease_expires_at`` is not null, by whoever knows ``lease_token``. Of endpoints everything is in
+``body``, and ``revision`` counts its writes.
 """
 
 import sqlite3
@@ -43,6 +44,18 @@ CREATE TABLE access_keys (
 )
 """
 
+_ENDPOINTS = """
+CREATE TABLE endpoints (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    resource_name TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    invocation TEXT,
+    revision INTEGER NOT NULL,
+    body BLOB NOT NULL
+)
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _JOBS,
@@ -62,6 +75,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE jobs ADD COLUMN started_by TEXT",
         "ALTER TABLE jobs ADD COLUMN stopped_by TEXT",
+    ),
+    (
+        _ENDPOINTS,
+        "CREATE UNIQUE INDEX endpoints_by_name ON endpoints (resource_name)",
+        "CREATE UNIQUE INDEX endpoints_by_invocation ON endpoints (invocation) WHERE invocation IS NOT NULL",
     ),
 )
 """Entry ``n`` leads from version ``n`` to ``n + 1``; ``PRAGMA user_version`` says which one a file has."""

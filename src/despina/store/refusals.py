@@ -33,6 +33,12 @@ def too_many_active_of_one(principal: str | None, max_active: int) -> TooManyReq
                            "max_active_jobs_per_principal allows.", retry_after=RETRY_AFTER)
 
 
+def too_many_endpoints(most: int) -> TooManyRequests:
+    """There are as many endpoints as the setting allows."""
+    return TooManyRequests(f"There are {most} endpoints, as many as the setting limits.max_endpoints allows: delete one that is "
+                           "not needed.", retry_after=RETRY_AFTER)
+
+
 def arn_taken(principal: Principal, other: str) -> IdTaken:
     """Another principal has the ARN."""
     return IdTaken(f"The principal '{other}' has the ARN {principal.arn} already.")

@@ -10,14 +10,25 @@ from msgspec.structs import replace
 
 from despina.api.asgi import Api
 from despina.api.scope import Message
+from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.core import plans
+from despina.core.endpoint import Endpoint
 from despina.core.errors import IdTaken, JobEnded, JobNotFound, StoreError
 from despina.core.job import Job, JobKind, Status
 from despina.core.names import Cluster
-from despina.core.ports import Page
+from despina.core.ports import Connection, Page
 from despina.core.principal import Caller
-from despina.core.requests import CancelJob, ListJobs, ReadJobLogs, StartDataProcessing, StartModelTraining, StartRequests
+from despina.core.requests import (
+    CancelJob,
+    CreateEndpoint,
+    ListEndpoints,
+    ListJobs,
+    ReadJobLogs,
+    StartDataProcessing,
+    StartModelTraining,
+    StartRequests,
+)
 
 NOW = 1_700_000_000_000
 GENERATED = "11111111-2222-4333-8444-555555555555"
@@ -86,6 +97,48 @@ class FakeJobs:
         self.requests.append(request)
 
 
+@dataclass
+class FakeEndpoints:
+    """Endpoints in memory, which nobody can ask."""
+
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+
+    def add(self, endpoint: Endpoint) -> Endpoint:
+        self.endpoints[endpoint.id] = endpoint
+        return endpoint
+
+    def create(self, request: CreateEndpoint, caller: Caller) -> Endpoint:
+        return self.add(Endpoint(id=request.id or GENERATED, created_at=NOW, resource_name="the-name", started_by=caller.arn))
+
+    def get(self, endpoint_id: str) -> Endpoint:
+        if endpoint_id not in self.endpoints:
+            raise JobNotFound("Invalid ID provided. Please check whether a resource with the given ID exists.")
+        return self.endpoints[endpoint_id]
+
+    def find(self, name: str) -> Endpoint | None:
+        return self.endpoints.get(name)
+
+    def all(self) -> tuple[Endpoint, ...]:
+        return tuple(self.endpoints.values())
+
+    def list(self, request: ListEndpoints) -> tuple[Page, tuple[Endpoint, ...]]:
+        found = self.all()[:request.max_items]
+        return Page(ids=tuple(endpoint.id for endpoint in found)), found
+
+    def delete(self, request: CancelJob, caller: Caller) -> Endpoint:
+        return self.add(replace(self.get(request.id), deleting=True))
+
+    def wake(self, endpoint_id: str) -> None:
+        self.get(endpoint_id)
+
+    def connect(self, run_id: str) -> Connection:
+        raise ConnectionRefusedError(run_id)
+
+    def read_logs(self, request: ReadJobLogs) -> tuple[str, bytes, int]:
+        self.get(request.id)
+        return "run-1", b"", 0
+
+
 def new_job(request: StartRequests) -> Job:
     return plans.new_job(request, job_id=request.id or GENERATED, now=NOW, source="s3://bucket/source", memory_mib=256)
 
@@ -127,7 +180,8 @@ class Client:
 
     def __init__(self, jobs: FakeJobs | None = None, *, clock: Callable[[], float] = lambda: 0.0, **settings: Any) -> None:
         self.jobs = jobs or FakeJobs()
-        self.api = Api(self.jobs, settings=ApiSettings(**settings), cluster=Cluster(), clock=clock)
+        self.endpoints = FakeEndpoints()
+        self.api = Api(ControlPlane(self.jobs, self.endpoints), settings=ApiSettings(**settings), cluster=Cluster(), clock=clock)
 
     def call(self, method: str, target: str, body: Any = b"", headers: Iterable[tuple[str, str]] = ()) -> Response:
         """One request. A body that is not bytes is sent as JSON."""

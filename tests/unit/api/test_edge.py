@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.api.fakes import STORE_BROKEN, Client, FakeJobs
+from tests.unit.api.fakes import STORE_BROKEN, Client, FakeEndpoints, FakeJobs
 
 from despina.api import errors as api_errors
 from despina.api.asgi import Api
 from despina.api.errors import MEANINGS, last_words
-from despina.api.operations import LOG_OPERATIONS, OPERATIONS
+from despina.api.operations import INVOKE_ENDPOINT, LOG_OPERATIONS, OPERATIONS
 from despina.api.scope import Message
+from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.core import errors as core_errors
 from despina.core.errors import ArtifactError, BaseJobMissing, DespinaError, TooManyRequests
@@ -21,13 +22,12 @@ from despina.core.names import Cluster
 from despina.core.roles import ParameterGroup
 
 PROCESSING = {"inputDataS3Location": "s3://bucket/in", "processedDataS3Location": "s3://bucket/processed"}
-NOT_OFFERED = [operation for operation in OPERATIONS if not operation.offered]
 
 
 @pytest.mark.parametrize("path", [
     "/", "", "*", "/ml", "/ml/", "/ml/other", "/ml/other/x", "//ml/modeltraining", "/ML/modeltraining", "/ml/modeltraining/a/",
-    "/ml/modeltraining/a/b", "/ml/modeltraining/a/logs/", "/ml/model%74raining", "/ml/endpoints/a/logs", "/status/",
-    "/ml%2Fmodeltraining",
+    "/ml/modeltraining/a/b", "/ml/modeltraining/a/logs/", "/ml/model%74raining", "/endpoints/a", "/status/",
+    "/ml%2Fmodeltraining", "/endpoints/a/b/invocations", "/endpoints//x",
 ])
 def test_unknown_paths(path: str) -> None:
     assert Client().get(path).error == (404, "BadRequestException", f"There is no operation at the path '{path}'.")
@@ -46,15 +46,7 @@ def test_wrong_methods(method: str, path: str, allowed: str) -> None:
     assert text == f"The method {method} is not allowed at this path: it must be {allowed.replace(', ', ' or ')}."
 
 
-@pytest.mark.parametrize("operation", NOT_OFFERED, ids=lambda operation: operation.name)
-def test_what_is_not_offered_is_refused_before_it_is_read(operation: Any) -> None:
-    answer = Client().call(operation.method, operation.path.replace("{id}", "a_b"), b"{")
-    offered = "data processing, model training and model transform are"
-    text = f"{operation.name} is not offered yet by this version of Despina ({offered})."
-    assert answer.error == (400, "UnsupportedOperationException", text)
-
-
-@pytest.mark.parametrize("operation", [*OPERATIONS, *LOG_OPERATIONS], ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT], ids=lambda operation: operation.name)
 def test_ml_switched_off(operation: Any) -> None:
     answer = Client(ml_enabled=False).call(operation.method, operation.path.replace("{id}", "a"), b"{")
     assert answer.error == (400, "UnsupportedOperationException",
@@ -164,7 +156,7 @@ def test_lifespan_and_other_protocols() -> None:
         async def send(message: Message) -> None:
             sent.append(str(message["type"]))
 
-        api = Api(FakeJobs(), settings=ApiSettings(), cluster=Cluster())
+        api = Api(ControlPlane(FakeJobs(), FakeEndpoints()), settings=ApiSettings(), cluster=Cluster())
         await api({"type": "lifespan"}, receive, send)
         with pytest.raises(ValueError, match="not websocket"):
             await api({"type": "websocket"}, receive, send)

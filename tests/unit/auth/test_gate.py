@@ -138,11 +138,11 @@ def test_temporary_credentials_end_for_requests_seen_before(world: World) -> Non
 
 def test_a_policy_holds_from_the_next_request_on(world: World) -> None:
     credential = world.gate.authenticate(world.request())
-    world.gate.authorize(credential, "ListMLModelTrainingJobs", dict)
+    world.gate.authorize(credential, "neptune-db:ListMLModelTrainingJobs", dict)
     world.store.put_principal(replace(credential.principal, policies=(NOTHING,)))
     credential = world.gate.authenticate(world.request())
     with pytest.raises(AccessDenied, match="no identity-based policy allows"):
-        world.gate.authorize(credential, "ListMLModelTrainingJobs", dict)
+        world.gate.authorize(credential, "neptune-db:ListMLModelTrainingJobs", dict)
 
 
 def allowed_if(world: World, key: str, operator: str, value: str, *, seconds: int | None = None, role: bool = False) -> bool:
@@ -153,7 +153,7 @@ def allowed_if(world: World, key: str, operator: str, value: str, *, seconds: in
     world.store.put_principal(Principal(name="alice", arn=arn, policies=(policy,)))
     credential = world.gate.authenticate(world.request(world.issue(seconds)))
     try:
-        world.gate.authorize(credential, "ListMLModelTrainingJobs", lambda: {"aws:SourceIp": "203.0.113.9"})
+        world.gate.authorize(credential, "neptune-db:ListMLModelTrainingJobs", lambda: {"aws:SourceIp": "203.0.113.9"})
     except AccessDenied:
         return False
     return True

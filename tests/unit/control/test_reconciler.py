@@ -55,6 +55,9 @@ class HandDriven:
         (run_id,) = self.runs
         self.runs[run_id] = Observation(state=state, result={}, failure_reason=reason, started_at=self.time, finished_at=self.time)
 
+    def forget(self, run_id: str) -> None:
+        self.runs.pop(run_id, None)
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -85,7 +88,7 @@ class World:
     def __init__(self, store: JobStore) -> None:
         self.hands = HandDriven()
         self.store = store
-        hints = Hints()
+        hints = Hints[tuple[JobKind, str]]()
         self.jobs = Jobs(store=store, engine=self.hands, logs=self.hands, artifacts=self.hands, clock=self.hands,
                          hints=hints, rules=JobRules(max_active_jobs=10), bounds=self.hands)
         self.reconciler = Reconciler(store=store, engine=self.hands, artifacts=self.hands, clock=self.hands, hints=hints,
