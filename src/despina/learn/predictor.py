@@ -95,8 +95,14 @@ def values_of(model: Model, embeddings: Mapping[str, Tensor], question: Question
     training = model.training
     model.eval()
     with torch.no_grad():
-        scores = model.scores(question.answer(model.decoder, embeddings))
+        values = activated(model.scores(question.answer(model.decoder, embeddings)), target)
     model.train(training)
+    found: NDArray[np.float32] = values.numpy()
+    return found
+
+
+def activated(scores: Tensor, target: Target) -> Tensor:
+    """What scores say: probabilities of classes, or numbers as they are."""
     if not target.classes:
-        return scores.numpy()
-    return (torch.sigmoid(scores) if target.multilabel else torch.softmax(scores, dim=1)).numpy()
+        return scores
+    return torch.sigmoid(scores) if target.multilabel else torch.softmax(scores, dim=1)

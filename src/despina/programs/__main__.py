@@ -16,7 +16,7 @@ import msgspec
 
 from despina.artifacts import open_artifacts
 from despina.core.errors import DespinaError
-from despina.core.job import CustomCode, ProcessWork, RunSpec, StrategyWork, TrainWork, TransformWork
+from despina.core.job import CustomCode, ProcessWork, RunSpec, ServeWork, StrategyWork, TrainWork, TransformWork
 from despina.graph.faults import InputFault
 from despina.programs import allocator
 from despina.programs.context import Context
@@ -44,7 +44,7 @@ def _outcome(path: Path) -> dict[str, Any]:
     try:
         spec = msgspec.json.decode(path.read_bytes(), type=RunSpec)
         for name in THREAD_SETTINGS:
-            os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // spec.share)))
+            os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // max(1, spec.share))) if spec.share else "1")
         # Threads that wait are to sleep: beside other work spinning ones make training slower (bench/train.py).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return {"result": _run(spec, Context(folder=Path.cwd(), store=open_artifacts()))}
@@ -64,7 +64,7 @@ def _outcome(path: Path) -> dict[str, Any]:
 
 
 def _run(spec: RunSpec, context: Context) -> dict[str, Any]:
-    """Each program is imported only when it is the one to run: the strategy needs no torch, and training no polars."""
+    """Each program is imported only when it is the one to run: the strategy and a server need no torch, and training no polars."""
     match spec.work:
         case ProcessWork():
             from despina.programs import process
@@ -79,7 +79,10 @@ def _run(spec: RunSpec, context: Context) -> dict[str, Any]:
             allocator.keep_freed_memory()
             from despina.programs import train
             return train.run(spec.work, context)
-        case _:
+        case ServeWork():
+            from despina.programs import serve
+            return serve.run(spec.work, context)
+        case TransformWork():
             from despina.programs import transform
             return transform.run(spec.work, context)
 

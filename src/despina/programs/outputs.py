@@ -18,10 +18,11 @@ from despina.learn.predictor import Predictions
 from despina.programs.instances import CPU, smallest
 from despina.programs.json_files import write_json
 from despina.programs.prediction_table import write_predictions
+from despina.programs.serving.artefacts import LAYOUT, Layout
 
 
-def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, model: str) -> None:
-    """Write everything that tools read of a model, but the model itself; ``model`` is the word for it.
+def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, model: str, gamma: float = 0.0) -> None:
+    """Write everything that tools read of a model, but the model itself; ``model`` is the word for it, ``gamma`` its margin.
 
     ``embeddings/entity.npy`` has a row for each node that predictions are made from: type by type, by node index, as ``node2gid``
     of ``mapping.info`` says. ``predictions/result.npz`` has ``infer_scores``: of nodes by node index; of edges in the order of
@@ -29,7 +30,8 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, mod
     Beside it stands ``predictions.parquet``, which no tool of AWS's reads.
     Where links are predicted ``embeddings/relation.npy`` has a row for each edge type, in the order of ``relation2id_map``, and
     there are no predictions: all candidates are ranked when they are asked for. The toolkit's ``graph.bin``, a graph in DGL's own
-    form, is not written. Removed nodes have rows too, to which ``mapping.info`` does not lead.
+    form, is not written. ``serving.json`` tells endpoints how the rows of the arrays are to be read. Removed nodes have rows too,
+    to which ``mapping.info`` does not lead.
     """
     (folder / "embeddings").mkdir()
     np.save(folder / "embeddings" / "entity.npy", np.concatenate(list(predictions.embeddings.values())), allow_pickle=False)
@@ -40,6 +42,9 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, mod
         write_predictions(folder / "predictions", graph, predictions)
     if predictions.relations:
         np.save(folder / "embeddings" / "relation.npy", np.stack(list(predictions.relations.values())), allow_pickle=False)
+    write_json(folder / LAYOUT, Layout(
+        model=model, task=graph.target.task, entities=tuple((kind, len(rows)) for kind, rows in predictions.embeddings.items()),
+        relations=tuple(predictions.relations), predicted=tuple(predictions.values), gamma=gamma))
     with (folder / "mapping.info").open("wb") as file:
         pickle.dump(_mapping(graph, predictions, model), file, protocol=4)
     target = graph.target

@@ -44,7 +44,7 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
     predictions = predict_graph(model, graph, description.given, correction=description.correction)
     out = context.folder / "out"
     out.mkdir()
-    write_artifacts(out, graph, predictions, model=description.model)
+    write_artifacts(out, graph, predictions, model=description.model, gamma=getattr(description.given, "gamma", 0.0))
     measured = evaluate(model, graph, predictions, topk=description.evaluation.topk)
     write_metrics(out, measured)
     checkpoint.save(out, model, description)

@@ -144,8 +144,8 @@ def test_the_artefacts_are_those_of_the_model(place: Place, multilabel: bool, ho
     assert result["valid"] == trial.objective
     assert sorted(str(path.relative_to(place.bucket / "output")) for path in (place.bucket / "output").rglob("*.*")) == [
         "config.json", "embeddings/entity.npy", "eval_metrics_info.json", "infer_instance_recommendation.json", "mapping.info",
-        "model.json", "model.safetensors", "predictions/predictions.parquet", "predictions/result.npz", "test_metrics_info.json",
-        "training-report.json"]
+        "model.json", "model.safetensors", "predictions/predictions.parquet", "predictions/result.npz", "serving.json",
+        "test_metrics_info.json", "training-report.json"]
     assert np.load(place.bucket / "output" / "embeddings" / "entity.npy", allow_pickle=False).shape == (80, 8)
     with np.load(place.bucket / "output" / "predictions" / "result.npz", allow_pickle=False) as file:
         scores = file["infer_scores"]
