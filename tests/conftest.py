@@ -1,6 +1,7 @@
 """Fixtures that several suites share: real servers on loopback."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,13 +18,29 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_export(tmp_path_factory.mktemp("exports") / "colours")
 
 
+@pytest.fixture(scope="session")
+def trained_data(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Path:
+    """The data of a server that has ended, with a data-processing job ``dp`` and a training job ``tr``. To be copied."""
+    server = Server(tmp_path_factory.mktemp("trained") / "data").start()
+    server.process(export)
+    server.boto3().start_ml_model_training_job(
+        id="tr", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
+    assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
+    server.stop()
+    return server.data_dir
+
+
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers, each on a data directory of its own, and ends what is left of them and of their runs."""
     servers: list[Server] = []
 
-    def start(*flags: str, environment: dict[str, str] | None = None) -> Server:
-        servers.append(Server(tmp_path / f"data-{len(servers)}", *flags, environment=environment))
+    def start(*flags: str, environment: dict[str, str] | None = None, data: Path | None = None) -> Server:
+        """``data``: what is there when the server starts, a copy of it."""
+        folder = tmp_path / f"data-{len(servers)}"
+        if data is not None:
+            shutil.copytree(data, folder)
+        servers.append(Server(folder, *flags, environment=environment))
         return servers[-1].start()
 
     yield start

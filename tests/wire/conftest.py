@@ -18,13 +18,12 @@ CommandLine = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def trained(server: Server, export: Path) -> Server:
-    """The module's server with a completed data-processing job ``dp`` and training job ``tr``."""
-    server.process(export)
-    server.boto3().start_ml_model_training_job(
-        id="tr", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
-    assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
-    return server
+def trained(server: Server, trained_data: Path) -> Server:
+    """The module's server, begun again with a completed data-processing job ``dp`` and training job ``tr``."""
+    server.stop()
+    shutil.rmtree(server.data_dir)
+    shutil.copytree(trained_data, server.data_dir)
+    return server.start()
 
 
 @pytest.fixture(scope="module")

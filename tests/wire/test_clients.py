@@ -117,7 +117,7 @@ def test_javascript_reads_errors(trained: Server, javascript: JavaScript) -> Non
     assert (error["name"], error["code"], error["status"]) == ("InvalidParameterException", "InvalidParameterException", 400)
     assert error["message"] == error["detailedMessage"] == text
     assert UUID.fullmatch(error["requestId"])
-    assert javascript("GetMLEndpoint", {"id": "ep"})["error"]["name"] == "UnsupportedOperationException"
+    assert javascript("GetMLEndpoint", {"id": "ep"})["error"]["name"] == "MLResourceNotFoundException"
 
 
 class _LosesAnswers:
@@ -192,6 +192,7 @@ def test_a_client_that_does_not_sign_is_served_as_well(trained: Server) -> None:
 
 def test_boto3_sees_an_error_as_client_error_in_every_operation(server: Server) -> None:
     client = signed(server)
-    for name in ("get_ml_endpoint", "delete_ml_endpoint"):
-        with pytest.raises(ClientError, match="UnsupportedOperationException"):
-            getattr(client, name)(id="x")
+    for kind in ("data_processing_job", "model_training_job", "model_transform_job", "endpoint"):
+        for verb in ("get", "delete" if kind == "endpoint" else "cancel"):
+            with pytest.raises(ClientError, match="MLResourceNotFoundException"):
+                getattr(client, f"{verb}_ml_{kind}")(id="x")

@@ -100,6 +100,8 @@ class _Walk:
                 met.setdefault(edge_type.source, []).extend(self._walk(edge_type, csr, nodes))
         self._frontier = {}
         for node_type, found in met.items():
+            if not found:
+                continue
             known = self._nodes.get(node_type, np.empty(0, dtype=np.int64))
             new = np.setdiff1d(np.concatenate(found), known)
             self._nodes[node_type] = np.concatenate([known, new])
@@ -121,8 +123,13 @@ class _Walk:
             there = np.flatnonzero(np.isin(own.sources if backwards else own.destinations, nodes))
             if len(there):
                 far, near = (own.destinations, own.sources) if backwards else (own.sources, own.destinations)
-                found.append(self._note(forward, there + len(csr.indices), far[there], near[there], backwards=backwards))
+                found.append(self._note(forward, there + self._edge_count(forward), far[there], near[there], backwards=backwards))
         return found
+
+    def _edge_count(self, forward: EdgeType) -> int:
+        """Edge ids of the type. Of types that are predicted some edges may be left out of the graph; their ids are not."""
+        part = self._graph.target.by_type.get(forward)
+        return len(part.train) if part is not None else len(self._graph.edges[forward].indices)
 
     def _note(self, forward: EdgeType, ids: Indices, far: Indices, near: Indices, *, backwards: bool) -> Indices:
         self._edges.setdefault(forward, []).append((ids, near, far) if backwards else (ids, far, near))

@@ -78,7 +78,7 @@ class InductiveModel:
         return embed(self.model, self.batch(ego))
 
     def scores_of_nodes(self, embeddings: Mapping[str, Tensor], count: int) -> Tensor:
-        """Of the first nodes of the neighbourhood: ``[count, classes]``, or numbers ``[count, 1]``; ``activated`` makes values of them."""
+        """Of the first nodes of the neighbourhood: ``[count, classes]``, or numbers ``[count, 1]`` (see ``activated``)."""
         target = self._full.target
         return self._scores(embeddings, Question(members=np.arange(count), nodes={target.node_type: torch.arange(count)}, edges={}))
 
