@@ -1,5 +1,6 @@
 """A user's own model, through boto3 against a real server."""
 
+import csv
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from tests.serving import Server, wait_for
+from tests.wire.endpoints import ask, created, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CODE = {"sourceS3DirectoryPath": (EXAMPLES / "custom-model").as_uri()}
@@ -71,6 +73,66 @@ def test_a_transform_job_runs_the_script_with_the_trained_model(allowing: Server
         assert json.loads((output / "test_metrics_info.json").read_bytes())["acc"] > 0.5
     log = allowing.request("GET", "/ml/modeltransform/own/logs")[2]
     assert {"message": "once more"} in log["events"]
+
+
+def test_an_endpoint_serves_what_it_wrote_and_asks_its_own_script_about_new_nodes(allowing: Server) -> None:
+    found = created(allowing, "custom", job="custom")
+    output = allowing.path(found["details"]["serving"]["artifacts"])
+    ids = pickle.loads((output / "mapping.info").read_bytes())["node2id"]["airport"]
+    names = list(ids)[:20]
+    scores = np.load(output / "predictions" / "result.npz")["infer_scores"]
+    answers = ask(allowing, "custom", {"data": {"nodes": [{"nodeId": name} for name in names]}})["output"]["nodes"]
+    assert [item["predictions"][0]["score"] for item in answers] == [float(scores[ids[name]].max()) for name in names]
+    known = next(item for item in answers if item["predictions"][0]["score"] > 0.9)
+    [path] = (EXAMPLES / "air-routes" / "edges").glob("*.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        ends = [row["~to"] for row in csv.DictReader(file) if row["~from"] == known["nodeId"]][:8]
+    body = {"data": {"globalParameters": {"topk": 3}, "nodes": [{"nodeId": "new"}, {"nodeId": "other"}]}, "subgraph": {
+        "nodes": [{"id": "new", "type": "airport", "properties": {"runways": 2, "longest": 9000, "elev": 100}}],
+        "edges": [{"from": "new", "to": end, "type": "route"} for end in ends]}}
+    new, other = ask(allowing, "custom", body)["output"]["nodes"]
+    assert new["predictions"][0]["class"] == known["predictions"][0]["class"], "that of the airports it has routes with"
+    assert other["error"]["code"] == "UnknownNode"
+    allowing.boto3().delete_ml_endpoint(id="custom")
+
+
+def test_scripts_that_fail_are_the_models_errors(allowing: Server, tmp_path: Path) -> None:
+    for path in (EXAMPLES / "custom-model").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "inference.py").write_text(FAULTY, encoding="utf-8")
+    trial = next(run for run in allowing.details("modeltraining", "custom")["details"]["runs"] if run["kind"] == "trial")
+    allowing.boto3().start_ml_model_transform_job(
+        id="faulty", modelTransformOutputS3Location="s3://test/transformed", trainingJobName=trial["name"],
+        customModelTransformParameters={"sourceS3DirectoryPath": tmp_path.as_uri()})
+    assert allowing.wait_until_ended("modeltransform", "faulty")["status"] == "Completed"
+    allowing.boto3().create_ml_endpoint(id="faulty", mlModelTransformJobId="faulty")
+    wait_until(allowing, "faulty", "InService")
+    for node, text in (("raise", "ValueError: no idea"), ("short", "an element for each of the 1 items"), ("nan", "failed"),
+                       ("die", "ended, or did not answer")):
+        with pytest.raises(ClientError, match=text) as raised:
+            ask(allowing, "faulty", {"data": {"nodes": [{"nodeId": node}]}, "subgraph": {}})
+        assert raised.value.response["Error"]["Code"] == "ModelError"
+    good = ask(allowing, "faulty", {"data": {"nodes": [{"nodeId": "good"}]}, "subgraph": {}})
+    assert good["output"]["nodes"] == [{"nodeId": "good", "predictions": [{"class": "x", "score": 1.0}]}], "it goes on after all"
+    allowing.boto3().delete_ml_endpoint(id="faulty")
+
+
+FAULTY = """
+import os, pathlib
+
+def model_fn(model_dir):
+    print("loaded")
+    return sorted(os.listdir(model_dir))
+
+def predict_fn(request, model):
+    name = request["data"]["nodes"][0]["nodeId"]
+    print("asked about", name)
+    if name == "raise":
+        raise ValueError("no idea")
+    if name == "die":
+        os._exit(3)
+    return {"short": [], "nan": [[{"score": float("nan")}]]}.get(name, [[{"class": "x", "score": 1.0}]])
+"""
 
 
 def test_another_model_cannot_begin_with_one_of_somebodys_own(allowing: Server) -> None:

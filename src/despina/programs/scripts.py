@@ -124,6 +124,16 @@ class Scripts:
             raise WorkFailed(f"{script} {how}: {_quoted(reader.last.copy())}")
         return True
 
+    def start(self, program: str, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        """Start a program of ours that runs the user's code, and talk with it by its standard input and output.
+
+        Args:
+            program: The path of a Python file.
+            variables: As for ``run``.
+        """
+        return subprocess.Popen(self._confined([self.python, program]), cwd=self.folder, env={**self._environment(), **variables},
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, **self._as_user())
+
     def _said(self, command: list[str], failure: str) -> None:
         """Run a command of ours; what it says goes into the log, and its last lines into the error."""
         passed_on = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")}

@@ -19,13 +19,15 @@ from typing import Any, cast
 
 from despina.core.errors import WorkFailed
 from despina.core.frames import BrokenFrames, FrameReader, answer_frame, read_request
-from despina.core.job import ServeWork
+from despina.core.job import CustomCode, ServeWork
 from despina.core.location import Location
 from despina.programs.context import Context
 from despina.programs.inputs import processed_graph
+from despina.programs.scripts import Scripts
 from despina.programs.serving.answering import Answers, NeedsModel
 from despina.programs.serving.artefacts import Artefacts
 from despina.programs.serving.bodies import RequestFault
+from despina.programs.serving.scripted import SCRIPT, ScriptedModel
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +49,22 @@ def run(work: ServeWork, context: Context) -> dict[str, Any]:
     """
     begun = time.monotonic()
     processed, graph = processed_graph(context, work.processed)
-    answers = Answers(Artefacts.load(Path(context.store.get(Location.parse(work.artifacts))), graph, processed))
+    artefacts = Artefacts.load(Path(context.store.get(Location.parse(work.artifacts))), graph, processed)
+    answers = Answers(artefacts, _scripted(work.custom, artefacts, context) if work.custom else None)
     listener = _listen(context.folder)
     log.info("serving %s of %s after %.3f s", answers.served.layout.model, work.artifacts, time.monotonic() - begun)
     return asyncio.run(_serve(listener, answers, work.idle_seconds, context))
+
+
+def _scripted(code: CustomCode, artefacts: Artefacts, context: Context) -> ScriptedModel | None:
+    """The user's ``inference.py``, if there is one, with its requirements installed."""
+    source = Path(context.store.get(Location.parse(code.source)))
+    if not (source / SCRIPT).is_file():
+        return None
+    room = context.folder / "scripts"
+    room.mkdir()
+    scripts = Scripts.prepare(source, room, read=[artefacts.folder, artefacts.processed])
+    return ScriptedModel(scripts, model=artefacts.folder, data=artefacts.processed)
 
 
 def _listen(folder: Path) -> socket.socket:

@@ -162,18 +162,18 @@ def test_an_entity_that_the_embedding_has_never_seen(tmp_path: Path, name: str) 
     document = json.loads((place.bucket / "processed" / "model-hpo-configuration.json").read_text())
     document["models"][0]["model"] = name
     answers = Answers(Artefacts.load(trained(place, graph, document), graph, place.bucket / "processed"))
-    body = {"mode": "predict_tail", "data": {"globalParameters": {"edgeType": "likes", "topk": 24}, "edges": [
+    body: Json = {"mode": "predict_tail", "data": {"globalParameters": {"edgeType": "likes", "topk": 24}, "edges": [
         {"headNodeId": "new"}, {"headNodeId": "lonely"}, {"headNodeId": "user-0"}]},
         "subgraph": {"nodes": [{"id": "new", "type": "user"}, {"id": "lonely", "type": "user"}],
                      "edges": [{"from": "new", "to": f"user-{i}", "type": "knows"} for i in range(20, 30)]}}
     new, lonely, known = ask(answers, body)
     assert lonely["error"]["code"] == "NoKnownNeighbour"
-    plain = {**body, "subgraph": None, "data": {**body["data"], "edges": [{"headNodeId": "user-0"}]}}
+    plain: Json = {**body, "subgraph": None, "data": {**body["data"], "edges": [{"headNodeId": "user-0"}]}}
     for mine, theirs in zip(known["predictions"], ask(answers, plain)[0]["predictions"], strict=True):
         assert mine["nodeId"] == theirs["nodeId"]
         assert mine["rawScore"] == pytest.approx(theirs["rawScore"], rel=1e-5)
     assert len(new["predictions"]) == 24
-    heads = {**body, "mode": "predict_head", "data": {"globalParameters": {"edgeType": "likes", "topk": 100},  # type: ignore[dict-item]
+    heads: Json = {**body, "mode": "predict_head", "data": {"globalParameters": {"edgeType": "likes", "topk": 100},
                                                       "edges": [{"tailNodeId": "item-9"}]}}
     [item] = ask(answers, heads)
     assert "new" in {found["nodeId"] for found in item["predictions"]}, "it is a candidate too"

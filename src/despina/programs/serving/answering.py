@@ -24,6 +24,7 @@ from despina.programs.serving.properties import (
 
 if TYPE_CHECKING:
     from despina.programs.serving.live import LiveModel
+    from despina.programs.serving.scripted import ScriptedModel
 
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -37,6 +38,8 @@ class Answers:
     """Answers requests from artefacts."""
 
     served: Artefacts
+    scripted: "ScriptedModel | None" = None
+    """A model of the user's own, if it answers requests itself."""
 
     def read(self, content: bytes) -> Body:
         """The request. Raises RequestFault."""
@@ -71,8 +74,10 @@ class Answers:
         return _ENCODE(document)
 
     @cached_property
-    def live(self) -> "LiveModel":
-        """The model itself; torch is imported when it is asked for first. Raises RequestFault if it is none of Despina's."""
+    def live(self) -> "LiveModel | ScriptedModel":
+        """The model itself; torch is imported when it is asked for first. Raises RequestFault if there is none."""
+        if self.scripted is not None:
+            return self.scripted
         from despina.programs.serving.live import LiveModel
 
         return LiveModel.load(self.served)
