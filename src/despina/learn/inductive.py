@@ -29,7 +29,7 @@ from despina.learn.questions import Question
 class InductiveModel:
     """A model, ready for graphs that are larger than its own.
 
-    Predictions are the model's own: what a transform job corrects by known labels around (``correction``) it does not correct.
+    Predictions are the model's own, not corrected (``new_residuals`` does that).
 
     Args:
         model: Of ``graph``. Its tables of node vectors get a row more.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from despina.graph.graph import EdgeType, Graph, Labelled
+from despina.graph.graph import EdgeType, Graph, Labelled, Target
 from despina.learn.configuration import LOWER_IS_BETTER, Evaluation
 from despina.learn.metrics import measure
 from despina.learn.neighbours import Neighbours
@@ -53,14 +53,23 @@ def correct(graph: Graph, values: Values, strength: float, neighbours: Neighbour
     if not strength:
         return values
     part = graph.target.nodes
-    known = np.where(part.train[:, None], _truth(part, values.shape[1]) - values, 0).astype(np.float32)
-    corrected = values + spread(neighbours or Neighbours(graph), known, part.train, strength)
+    corrected = values + spread(neighbours or Neighbours(graph), residuals_of(part, values), part.train, strength)
     corrected[part.train] = values[part.train]  # what the model says of those it has learned stays as it is
-    if graph.target.classes:
-        corrected = corrected.clip(0, 1)
-    if graph.target.classes and not graph.target.multilabel:
-        corrected /= np.maximum(corrected.sum(axis=1, keepdims=True), 1e-12)
-    return np.asarray(corrected, dtype=np.float32)
+    return bounded(graph.target, corrected)
+
+
+def residuals_of(part: Labelled, values: Values) -> Values:
+    """What the predictions lack of the labels of the training part; 0 for other nodes."""
+    return np.where(part.train[:, None], _truth(part, values.shape[1]) - values, 0).astype(np.float32)
+
+
+def bounded(target: Target, values: Values) -> Values:
+    """Probabilities between 0 and 1, with a sum of 1 where there is one label; numbers as they are."""
+    if target.classes:
+        values = values.clip(0, 1)
+    if target.classes and not target.multilabel:
+        values /= np.maximum(values.sum(axis=1, keepdims=True), 1e-12)
+    return np.asarray(values, dtype=np.float32)
 
 
 def choose_strength(graph: Graph, values: Values, evaluation: Evaluation) -> float:

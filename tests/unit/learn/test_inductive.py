@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.unit.learn.graphs import KNOWS, LIKES, communities, fan_clubs, numbers_of_users, ratings
+from tests.unit.learn.graphs import KNOWS, LIKES, changed, communities, fan_clubs, numbers_of_users, ratings
 
 from despina.core.task import Task
 from despina.graph.graph import Csr, EdgeType, Features, Graph, Hot, Labelled, both_directions
@@ -22,7 +22,9 @@ from despina.learn.incremental import carried_over
 from despina.learn.inductive import InductiveModel
 from despina.learn.linear import FeatureRows
 from despina.learn.models import GraphShape, Model
+from despina.learn.new_residuals import NewResiduals
 from despina.learn.predictor import activated, predict_graph
+from despina.learn.residuals import correct
 
 NEW = 5
 """Users that are in no graph, the last ones."""
@@ -163,11 +165,11 @@ def test_new_properties_of_a_known_node_take_the_place_of_its_own() -> None:
     ego = inductive.ego(other, {"user": np.array([3])})
     dense = smaller.features["user"].dense.copy()
     dense[3] = dense[40]
-    changed = replace(smaller, features={"user": replace(smaller.features["user"], dense=dense)})
+    other_graph = replace(smaller, features={"user": replace(smaller.features["user"], dense=dense)})
     description = Description(model="rgcn", hyperparameters=write_parameters(parameters), evaluation=Evaluation(metric="acc"),
                               epoch=1, value=0.0, shape=GraphShape.of(smaller))
     model, _ = prepared_again(description)
-    expected = predict_graph(model, changed, parameters).values["user"]
+    expected = predict_graph(model, other_graph, parameters).values["user"]
     with torch.no_grad():
         found = activated(inductive.scores_of_nodes(inductive.embeddings(ego), 1), whole.target).numpy()
     np.testing.assert_allclose(found[0], expected[3], rtol=1e-4, atol=1e-5)
@@ -284,3 +286,31 @@ def test_hot_rows_of_both_are_taken_in_order() -> None:
         taken = take_rows(known, fresh, np.array([4, 1, 3, 0]))
         assert taken.hot is not None
         assert taken.hot.to_dense().tolist() == [last[0], [0, 1, 1, 0], last[1], [1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(("graph", "strength"), [
+    (communities(), 0.9), (communities(multilabel=True), 0.5), (numbers_of_users(), 0.95),
+])
+def test_new_nodes_are_corrected_as_if_they_had_been_in_the_graph(graph: Graph, strength: float) -> None:
+    old = np.arange(80) < 80 - NEW
+    graph = changed(graph, train=graph.target.nodes.train & old)
+    _, overlay, carried, whole, parameters = prepared(graph)
+    smaller, _ = without_last_users(whole)
+    values = predict_graph(carried, whole, parameters).values["user"]
+    expected = correct(whole, values, strength)
+    count = smaller.node_counts["user"]
+    residuals = NewResiduals(smaller, values[:count], strength)
+    # New users know old ones only: what they are told then is what the whole graph would tell them.
+    knows = overlay.edges[KNOWS]
+    some = (knows.sources < count) | (knows.destinations < count)
+    few = replace(overlay, edges={KNOWS: OverlayEdges(sources=knows.sources[some], destinations=knows.destinations[some])})
+    nodes = np.arange(len(values))
+    found = residuals.correct(few, nodes, values)
+    train = whole.target.nodes.train
+    np.testing.assert_array_equal(found[train], values[train])
+    untouched = np.setdiff1d(np.arange(count), np.concatenate([knows.sources, knows.destinations]))
+    alone = correct(smaller, values[:count], strength)
+    np.testing.assert_allclose(found[untouched], alone[untouched], rtol=1e-4, atol=1e-4)
+    new = np.arange(count, len(values))
+    error = np.abs(found[new] - expected[new]).mean()
+    assert error < 0.5 * np.abs(values[new] - expected[new]).mean() + 1e-6

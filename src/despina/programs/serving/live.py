@@ -21,7 +21,8 @@ from despina.learn.decoders import EdgeRows
 from despina.learn.hyperparameters import Hyperparameters
 from despina.learn.inductive import InductiveModel
 from despina.learn.models import Model
-from despina.learn.predictor import values_of
+from despina.learn.new_residuals import NewResiduals
+from despina.learn.predictor import predict_graph, values_of
 from despina.learn.questions import Question
 from despina.programs.serving.artefacts import Artefacts
 from despina.programs.serving.bodies import Body, Item, ItemFault, Parameters, RequestFault
@@ -101,6 +102,15 @@ class LiveModel:
         given = description.given
         assert isinstance(given, Hyperparameters)  # noqa: S101 - of a model with convolutions they are
         return InductiveModel(model, self.served.graph, given)
+
+    @cached_property
+    def residuals(self) -> NewResiduals | None:
+        """What corrects predictions of nodes; None if nothing does."""
+        strength, given = self.description.correction, self.description.given
+        if not strength or not isinstance(given, Hyperparameters):
+            return None
+        values = predict_graph(self.model, self.served.graph, given).values[self.served.graph.target.node_type]
+        return NewResiduals(self.served.graph, values, strength)
 
     def find(self, overlay: Overlay, node_type: str, node_id: str) -> int:
         """The index of a node of the graph or the subgraph. Raises ItemFault."""

@@ -25,6 +25,8 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
     ego = inductive.ego(overlay, {target.node_type: seeds}, fanout=given.fanout or ALL)
     with torch.no_grad():
         values = activated(inductive.scores_of_nodes(inductive.embeddings(ego), len(seeds)), target).numpy()
+    if live.residuals is not None:
+        values = live.residuals.correct(overlay, seeds, values)
     for into, index in zip(items, found, strict=True):
         if index is not None:
             scores = values[np.searchsorted(seeds, index)]
