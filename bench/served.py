@@ -2,10 +2,11 @@
 
     python bench/served.py --data EXPORTS --judge PATH/score.py [NAME …]
 
-EXPORTS is a folder with the exports that shared/data/make_exports.py writes, the judge is shared/data/score.py, which shares no code
-with us. For each export: process, train (one trial), transform, create an endpoint and ask it about the whole test part, all by boto3
-against a server of its own. ``grail`` is the inductive pair: the endpoint of grail-fb237-v1 is asked about the other graph, of
-which it knows nothing but what stands in the request; beside it stands what the trainer's evaluation says of the model on that graph.
+EXPORTS is a folder with the exports that shared/data/make_exports.py writes, the judge is shared/data/score.py, which shares no
+code with us. For each export: process, train (one trial), transform, create an endpoint and ask it about the whole test part, all
+by boto3 against a server of its own. ``grail`` is the inductive pair: the endpoint of grail-fb237-v1 is asked about the other
+graph, of which it knows nothing but what stands in the request; beside it stands what the trainer's evaluation says of the model
+on that graph.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote_plus
 
 import boto3
@@ -73,7 +74,7 @@ class Service:
         self.neptune = boto3.client("neptunedata", endpoint_url=url, region_name="us-east-1", config=config)
         self.runtime = boto3.client("sagemaker-runtime", endpoint_url=url, region_name="us-east-1", config=config)
 
-    def __enter__(self) -> "Service":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,13 +144,12 @@ def grail(service: Service, data: Path, judge: Path, folder: Path) -> Json:
     service.process("seen", seen, modelType="heterogeneous")
     service.train("seen")
     service.serve("grail", mlModelTrainingJobId="seen")
-    known = {pair for label in labels_of(unseen) for pair in pairs(unseen, label["custom_split_filenames"]["train"])}
     nodes = [{"id": row["~id"], "type": entry["node"][1]} for entry in configuration(unseen)["nodes"]
              for row in rows_of(unseen, entry["file_name"])]
     edges = [{"from": row["~from"], "to": row["~to"], "type": entry["relation"][1]} for entry in configuration(unseen)["edges"]
              for row in rows_of(unseen, entry["file_name"])
              if (row["~from"], row["~to"]) in {*pairs(unseen, entry["labels"][0]["custom_split_filenames"]["train"])}]
-    assert known and edges
+    assert edges
     answers = folder / "grail.npz"
     links_of(service, "grail", unseen, answers, subgraph={"nodes": nodes, "edges": edges})
     service.process("unseen", unseen, previousDataProcessingJobId="seen", modelType="heterogeneous")
@@ -163,7 +163,8 @@ def compared(judge: Path, export: Path, answers: Path, artefacts: Path) -> Json:
     both = {name: ours for name, ours in SAME.items() if name in judged and ours in told}
     if "macro_roc_auc" in judged and "acc" not in told:
         both["macro_roc_auc"] = "roc_auc"
-    return {"endpoint": {ours: judged[name] for name, ours in both.items()}, "trainer": {ours: told[ours] for ours in both.values()}}
+    return {"endpoint": {ours: judged[name] for name, ours in both.items()},
+            "trainer": {ours: told[ours] for ours in both.values()}}
 
 
 def configuration(export: Path) -> Json:
@@ -177,7 +178,7 @@ def labels_of(export: Path) -> list[Json]:
 
 
 def is_of_links(export: Path) -> bool:
-    return labels_of(export)[0]["label"][1] == "link_prediction"
+    return bool(labels_of(export)[0]["label"][1] == "link_prediction")
 
 
 def rows_of(export: Path, name: str) -> Iterator[dict[str, str]]:
@@ -227,7 +228,9 @@ def links_of(service: Service, name: str, export: Path, into: Path, subgraph: Js
         for label in entry.get("labels", []):
             key = (entry["source"][1], entry["relation"][1])
             asked[key] += pairs(export, label["custom_split_filenames"]["test"])
-    triples, tails, heads = [], [], []
+    triples: list[tuple[str, str, str]] = []
+    tails: list[Any] = []
+    heads: list[Any] = []
     for (_, relation), found in asked.items():
         for batch in batches(found):
             for mode, own, other, rows in (("predict_tail", "headNodeId", 0, tails), ("predict_head", "tailNodeId", 1, heads)):

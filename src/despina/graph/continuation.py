@@ -104,12 +104,13 @@ class Earlier:
             raise _changed(f"{names}: there are edges of the edge type {edge_type}", "there were none", file=names)
 
     def complete(self, target: Target, rows: Mapping[str | EdgeType, int]) -> Target:
-        """The target with the edge types that were predicted and have no rows any more; their parts are empty."""
+        """The target with the edge types that were predicted and have no rows any more, whose parts are empty; in their order."""
         labels = next(iter(target.by_type.values())).labels
         none = np.zeros(0, dtype=np.bool_)
         empty = Labelled(labels=None if labels is None else labels[:0], train=none, valid=none, test=none)
         gone = {kind: empty for kind in self.target.by_type if kind not in target.by_type and not rows.get(kind)}
-        return dataclasses.replace(target, by_type=target.by_type | gone)
+        found = target.by_type | gone
+        return dataclasses.replace(target, by_type={kind: found[kind] for kind in self.target.by_type if kind in found})
 
     def lost(self, graph: Graph) -> int:
         """How many nodes it had that the graph which continues it has not."""

@@ -159,6 +159,7 @@ class _Reading:
                              earlier=self.earlier.encodings.classes if self.earlier else ())
         if self.earlier is not None:
             target = self.earlier.complete(target, self.rows)
+            self._sort(self.earlier)
         graph = Graph(
             node_ids=self.index.ids(), features={kind: encoded.features for kind, encoded in self.node_features.items()
                                                  if encoded.features},
@@ -174,6 +175,12 @@ class _Reading:
             task=target.task, property_name=target.property_name, classes=target.classes)
         return Export(graph=graph, encodings=encodings, rows=self.rows, dropped_rows=self.dropped_rows, added=self.index.added(),
                       warnings=(*self.configuration.warnings, *(warning for found in self.leaks for warning in found.result())))
+
+    def _sort(self, earlier: Earlier) -> None:
+        """Put edge types into the order that they had: models know them by it."""
+        order = [edges.type for edges in earlier.encodings.edges]
+        self.edge_features = {edge_type: self.edge_features[edge_type] for edge_type in order}
+        self.edges = {direction: self.edges[direction] for edge_type in order for direction in (edge_type, edge_type.reverse)}
 
     def _add_what_is_gone(self, earlier: Earlier) -> None:
         """Types of the earlier graph that have no rows any more are kept, empty, so that models of it still fit."""

@@ -178,9 +178,10 @@ class Response:
 class Client:
     """Calls an application over ``jobs`` with these settings."""
 
-    def __init__(self, jobs: FakeJobs | None = None, *, clock: Callable[[], float] = lambda: 0.0, **settings: Any) -> None:
+    def __init__(self, jobs: FakeJobs | None = None, *, endpoints: FakeEndpoints | None = None,
+                 clock: Callable[[], float] = lambda: 0.0, **settings: Any) -> None:
         self.jobs = jobs or FakeJobs()
-        self.endpoints = FakeEndpoints()
+        self.endpoints = endpoints or FakeEndpoints()
         self.api = Api(ControlPlane(self.jobs, self.endpoints), settings=ApiSettings(**settings), cluster=Cluster(), clock=clock)
 
     def call(self, method: str, target: str, body: Any = b"", headers: Iterable[tuple[str, str]] = ()) -> Response:

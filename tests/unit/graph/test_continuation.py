@@ -1,5 +1,6 @@
 """Incremental processing: a graph that continues an earlier one keeps its indices, and what is gone leaves them empty."""
 
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.unit.graph.continuing import (
     WITH_PLACES,
     Json,
     by_ids,
+    earlier,
     features,
     go_on,
     knowing,
@@ -26,10 +28,12 @@ from tests.unit.graph.continuing import (
     people,
     removed,
 )
-from tests.unit.graph.people import EDGES, NODES, read, write
+from tests.unit.graph.people import CONFIGURATION, EDGES, NODES, read, write
 
+from despina.graph.export import read_export
 from despina.graph.faults import Fault, InputFault
 from despina.graph.graph import EdgeType
+from despina.graph.schema import read_configuration
 
 
 def test_old_nodes_keep_their_indices_whatever_the_order_of_the_file_and_new_ones_come_after_them(tmp_path: Path) -> None:
@@ -222,6 +226,18 @@ def test_types_that_vanish_stay_and_are_empty(tmp_path: Path, changes: Json, fil
     assert third.graph.edge_features[LIVES_IN].dense.tolist() == [[0.5]]
     assert by_ids(third.graph, LIVES_IN) == ["cs"]
     assert removed(third.graph) == {"place": [0]}
+
+
+def test_edge_types_keep_their_order_whatever_that_of_the_files(tmp_path: Path) -> None:
+    first = read(write(tmp_path / "first", WITH_PLACES, PLACES))
+    folder = write(tmp_path / "second", WITH_PLACES, PLACES)
+    document = json.loads((folder / CONFIGURATION).read_bytes())
+    document["graph"]["edges"].reverse()
+    known = earlier(first)
+    configuration = read_configuration(CONFIGURATION, json.dumps(document).encode())
+    second = read_export(folder, known.check(configuration), lambda done, of: None, known)
+    assert list(second.graph.edges) == list(first.graph.edges), "models know them by it"
+    assert [edges.type for edges in second.encodings.edges] == [edges.type for edges in first.encodings.edges]
 
 
 def test_types_whose_nodes_only_edges_name_vanish_with_them(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_numbers_of_nodes(serve: Serve) -> None:
         {"nodeId": f"user-{i}"} for i in range(80)]}})
     assert [item["predictions"][0]["value"] for item in found] == answers.served.values["user"][:, 0].tolist()
     [live] = ask(answers, {"data": {"nodes": [{"nodeId": "user-1"}]}, "explain": True})
-    assert live["predictions"][0]["value"] == pytest.approx(found[1]["predictions"][0]["value"], rel=1e-3), "corrected as the others"
+    assert live["predictions"][0]["value"] == pytest.approx(found[1]["predictions"][0]["value"], rel=1e-3), "corrected"
     assert live["explanation"]["score"] > 0
 
 
