@@ -284,6 +284,16 @@ def test_nodes_that_were_removed_are_nobodys_answer(tmp_path: Path) -> None:
     assert links(answers, "predict_head", LIKES, ["item-3"])[0]["error"]["code"] == "UnknownNode"
 
 
+def test_an_answer_has_a_million_predictions_at_most(serve: Serve) -> None:
+    answers = serve(fan_clubs(), model_type="heterogeneous")
+    body = {"mode": "embed_knn", "data": {"globalParameters": {"topk": 10**9, "tailNodeType": "item"},
+                                          "nodes": [{"nodeId": "user-1"}] * 9_999}}
+    assert ask(answers, body), "there are fewer candidates"
+    answers.served.embeddings["user"] = np.zeros((1000, 8), dtype=np.float32)
+    with pytest.raises(RequestFault, match="asks for 9999000 predictions: it may ask for 1000000 at most"):
+        ask(answers, body)
+
+
 @pytest.mark.parametrize("count", [1, 3, 10, 100])
 def test_the_best_of_many_with_ties(count: int) -> None:
     scores = np.random.default_rng(count).integers(0, 5, 50).astype(np.float64)

@@ -9,7 +9,7 @@ import msgspec
 
 from despina.graph.graph import EdgeType
 from despina.programs.serving.artefacts import Artefacts
-from despina.programs.serving.bodies import Body, Item, ItemFault, Parameters, RequestFault, read_body
+from despina.programs.serving.bodies import MAX_PREDICTIONS, Body, Item, ItemFault, Parameters, RequestFault, read_body
 from despina.programs.serving.links import nearest_nodes, predict_links
 from despina.programs.serving.properties import (
     Answer,
@@ -56,6 +56,7 @@ class Answers:
             RequestFault: the request is at fault.
             NeedsModel: the artefacts do not answer it.
         """
+        self._check_size(body)
         live = body.subgraph is not None or body.explain
         if live and not with_model:
             raise NeedsModel
@@ -81,6 +82,16 @@ class Answers:
         from despina.programs.serving.live import LiveModel
 
         return LiveModel.load(self.served)
+
+    def _check_size(self, body: Body) -> None:
+        """Raise RequestFault if more predictions are asked for than an answer may have."""
+        links = body.mode in {"predict_tail", "predict_head", "embed_knn"}
+        most = max((len(rows) for rows in self.served.embeddings.values()), default=0) if links else len(
+            self.served.graph.target.classes)
+        count = (len(body.data.nodes) + len(body.data.edges)) * min(body.data.global_parameters.topk or 1, most)
+        if count > MAX_PREDICTIONS:
+            raise RequestFault(f"The request asks for {count} predictions: it may ask for {MAX_PREDICTIONS} at most, items times "
+                               "'topk'.")
 
     def _finder(self, body: Body, *, with_model: bool) -> Callable[[Item], list[Answer]]:
         """What answers one item."""

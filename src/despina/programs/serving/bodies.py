@@ -11,8 +11,8 @@ import msgspec
 from despina.core.errors import DespinaError
 
 MODES = ("predict_tail", "predict_head", "embed_knn", "node_predict", "edge_predict")
-MAX_ITEMS = 10_000
-"""In one request."""
+MAX_ITEMS, MAX_PREDICTIONS = 10_000, 1_000_000
+"""In one request, and in its answer."""
 
 
 class RequestFault(DespinaError):
