@@ -20,4 +20,4 @@ bench:
 	@scripts/setup
 	@for name in list start process estimate train policy auth rgcn kge sampling; do .venv/bin/python bench/$$name.py || exit 1; done
 	@if [ -n "$(DATA)" ]; then \
-	  for name in exports jobs quality incremental; do .venv/bin/python bench/$$name.py --data "$(DATA)" || exit 1; done; fi
+	  for name in exports jobs quality incremental inference; do .venv/bin/python bench/$$name.py --data "$(DATA)" || exit 1; done; fi

@@ -3,7 +3,7 @@
 - A property of nodes, from what was predicted before: requests a second over eight connections with requests in flight on each,
   and the median time of one request after the other, beside a bare ASGI application on the same server software that sends the
   same bytes; they take turns. No two requests in a row ask for the same node.
-- With ``--data``: the best ten tails among FB15k-237's 14,541 entities, one request after the other, beside the same query scored in
+- With ``--data``: the best ten tails among FB15k-237's 14,541 entities, one request after the other, beside the same query in
   plain NumPy (a product with all entities' vectors, and a sort). The model is trained for one epoch only: its width is that of the
   proposed configuration, and how good it is has no part in this.
 - A node that the model has never seen, with ten edges in the request, by two hops with fanout 10.

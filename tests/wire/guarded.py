@@ -23,10 +23,11 @@ def despina_keys(server: Server, *arguments: str) -> Any:
 
 
 def grant(server: Server, name: str, *actions: str, effect: str = "Allow", resource: str = RESOURCE) -> None:
-    """Give a principal a policy that is about these actions."""
+    """Give a principal a policy that is about these actions; without a service in their names they are Neptune's."""
     path = server.data_dir / f"{name}.json"
+    full = [action if ":" in action else f"neptune-db:{action}" for action in actions]
     path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": effect, "Action": [f"neptune-db:{action}" for action in actions], "Resource": resource}]}), encoding="utf-8")
+        {"Effect": effect, "Action": full, "Resource": resource}]}), encoding="utf-8")
     despina_keys(server, "grant", name, "--policy", str(path))
 
 

@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from tests.serving import PATIENCE_SECONDS, Server, wait_for
 from tests.wire.endpoints import ask, created, endpoint, runtime, serving, wait_until
-from tests.wire.guarded import Keys, despina_keys, issued
+from tests.wire.guarded import Keys, grant, issued
 
 NODE = {"data": {"nodes": [{"nodeId": "item-1"}]}}
 
@@ -229,10 +229,7 @@ def test_invocations_are_signed_for_sagemaker_and_allowed_by_its_action(guarded:
             ("all", "sagemaker:*", "*", True),
             ("other", "sagemaker:InvokeEndpoint", "arn:aws:sagemaker:us-east-1:123456789012:endpoint/another", False),
             ("neptune", "neptune-db:*", "*", False)):
-        path = guarded.data_dir / f"{principal}.json"
-        path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Action": action, "Resource": resource}]}), encoding="utf-8")
-        despina_keys(guarded, "grant", principal, "--policy", str(path))
+        grant(guarded, principal, action, resource=resource)
         client = signing(guarded, issued(guarded, principal))
         for known_as in ("ep", name):
             if allowed:

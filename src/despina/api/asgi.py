@@ -172,7 +172,7 @@ class Api:
             self._limits.take(call.credential.principal.arn)
         resource = None
         if operation is INVOKE_ENDPOINT:
-            endpoint = self._plane.endpoints.find(call.resource_id or "")
+            endpoint = self._invoker.find(call.resource_id or "")
             resource = self._cluster.arn("endpoint", endpoint.resource_name if endpoint else call.resource_id or "")
         self._gate.authorize(call.credential, f"{operation.service}:{operation.action}", lambda: context(scope), resource=resource)
 

@@ -25,6 +25,15 @@ class Invoker:
     def __init__(self, endpoints: EndpointService, metrics: EndpointMetrics) -> None:
         self._endpoints, self._metrics = endpoints, metrics
         self._replicas = Replicas(endpoints)
+        self._seen: dict[str, Endpoint | None] = {}
+
+    def find(self, name: str) -> Endpoint | None:
+        """The endpoint with this resource name or id. The store is asked once in a turn of the event loop, whoever asks in it."""
+        if not self._seen:
+            asyncio.get_running_loop().call_soon(self._seen.clear)
+        if name not in self._seen:
+            self._seen[name] = self._endpoints.find(name)
+        return self._seen[name]
 
     async def invoke(self, name: str, body: bytes) -> tuple[bytes, str]:
         """The answer's body, and the name of the variant that gave it.
@@ -39,10 +48,13 @@ class Invoker:
         """
         endpoint = self._found(name)
         measured = self._metrics.of(endpoint.id)
-        with measured.measuring():
+        begun, status = measured.begin(), 0
+        try:
             status, answer = await self._ask(name, endpoint, body)
-            if status != 200:
-                raise ModelError(answer.decode("utf-8", "replace"), status=status)
+        finally:
+            measured.end(begun, answered=status == 200)
+        if status != 200:
+            raise ModelError(answer.decode("utf-8", "replace"), status=status)
         return answer, f"version-{endpoint.serving.number if endpoint.serving else 0}"
 
     def close(self) -> None:
@@ -69,7 +81,7 @@ class Invoker:
 
     def _found(self, name: str) -> Endpoint:
         """The endpoint, if it may answer."""
-        endpoint = self._endpoints.find(name)
+        endpoint = self.find(name)
         if endpoint is None:
             raise NoSuchEndpoint(f"Endpoint {name[:100]} was not found: it must be the name of an endpoint, or its id.")
         if endpoint.serving is None and endpoint.status is EndpointStatus.CREATING:

@@ -6,7 +6,6 @@ Source: Prometheus documentation, "Exposition formats" (text format 0.0.4) and "
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 from despina.core.endpoint import Endpoint
 
@@ -24,21 +23,18 @@ class Measured:
         self.buckets = [0] * (len(BOUNDS) + 1)
         """Invocations by latency; the last one is for what took longer than all bounds."""
 
-    @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Count an invocation, and how long it takes; one that raises is an error too."""
+    def begin(self) -> float:
+        """An invocation begins; what ``end`` must be told."""
         self.in_flight += 1
-        begun = time.perf_counter()
-        try:
-            yield
-        except BaseException:
-            self.errors += 1
-            raise
-        finally:
-            taken = time.perf_counter() - begun
-            self.in_flight -= 1
-            self.seconds += taken
-            self.buckets[bisect_left(BOUNDS, taken)] += 1
+        return time.perf_counter()
+
+    def end(self, begun: float, *, answered: bool) -> None:
+        """The invocation is over: it was answered, or it was an error."""
+        taken = time.perf_counter() - begun
+        self.in_flight -= 1
+        self.errors += not answered
+        self.seconds += taken
+        self.buckets[bisect_left(BOUNDS, taken)] += 1
 
 
 class EndpointMetrics:

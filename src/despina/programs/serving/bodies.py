@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from despina.core.errors import DespinaError
+from despina.graph.overlay import ALL
 
 MODES = ("predict_tail", "predict_head", "embed_knn", "node_predict", "edge_predict")
 MAX_ITEMS, MAX_PREDICTIONS = 10_000, 1_000_000
@@ -44,6 +45,10 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Of a request with a subgraph: neighbours in the graph, of each edge type and node, that are looked at; all if not said."""
     exclude_flag: str | None = msgspec.field(default=None, name="exclude_flag")
     """``mask``: what is linked in the graph already is left out."""
+
+    def most_neighbours(self) -> int:
+        """``fanout`` as a number that a graph can have."""
+        return min(self.fanout or ALL, ALL)
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

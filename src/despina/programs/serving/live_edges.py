@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from despina.graph.graph import EdgeType
-from despina.graph.overlay import ALL, Indices, Overlay, take_rows
+from despina.graph.overlay import Indices, Overlay, take_rows
 from despina.learn.batches import features_of_edges
 from despina.learn.explaining import explain, log_odds
 from despina.learn.linear import FeatureRows
@@ -26,7 +26,7 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
         return
     seeds = ends_of_all(edge_type, pairs)
     with torch.no_grad():
-        embeddings = inductive.embeddings(inductive.ego(overlay, seeds, fanout=given.fanout or ALL))
+        embeddings = inductive.embeddings(inductive.ego(overlay, seeds, fanout=given.most_neighbours()))
         for into, pair in zip(items, found, strict=True):
             if pair is None:
                 continue
@@ -37,7 +37,7 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
             if body.explain:
                 with torch.enable_grad():
                     into["explanation"] = _explained(live, overlay, edge_type, pair, column=int(values.argmax()),
-                                                     fanout=given.fanout or ALL)
+                                                     fanout=given.most_neighbours())
 
 
 def ends_of_all(edge_type: EdgeType, pairs: list[tuple[int, int]]) -> dict[str, Indices]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from despina.graph.graph import EdgeType
-from despina.graph.overlay import ALL, Indices, Overlay
+from despina.graph.overlay import Indices, Overlay
 from despina.learn.decoders import LinkDecoder
 from despina.learn.explaining import explain
 from despina.learn.models import Model
@@ -30,7 +30,7 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
     known = [index for index in found if index is not None]
     if not known:
         return
-    scorer = (EmbeddedLinks(live, overlay, edge_type, known, fanout=given.fanout or ALL, tails=tails)
+    scorer = (EmbeddedLinks(live, overlay, edge_type, known, fanout=given.most_neighbours(), tails=tails)
               if isinstance(live.model, Model) else NewEntities(live.served, overlay, edge_type, tails=tails))
     new = list(overlay.ids.get(answering, {}))
     for into, index in zip(items, found, strict=True):
@@ -45,7 +45,7 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
                 other = live.find(overlay, answering, best)
                 pair = (index, other) if tails else (other, index)
                 into["explanation"] = _explained(live, overlay, edge_type, pair, of={"nodeId": best, "nodeType": answering},
-                                                 fanout=given.fanout or ALL)
+                                                 fanout=given.most_neighbours())
 
 
 class EmbeddedLinks:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from despina.graph.overlay import ALL, Overlay
+from despina.graph.overlay import Overlay
 from despina.learn.explaining import explain, log_odds
 from despina.learn.predictor import activated
 from despina.programs.serving.bodies import Body
@@ -22,7 +22,7 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
     if not len(seeds):
         return
     inductive = live.inductive
-    ego = inductive.ego(overlay, {target.node_type: seeds}, fanout=given.fanout or ALL)
+    ego = inductive.ego(overlay, {target.node_type: seeds}, fanout=given.most_neighbours())
     with torch.no_grad():
         values = activated(inductive.scores_of_nodes(inductive.embeddings(ego), len(seeds)), target).numpy()
     if live.residuals is not None:
@@ -32,7 +32,7 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
             scores = values[np.searchsorted(seeds, index)]
             into["predictions"] = ranked(target, scores, given)
             if body.explain:
-                into["explanation"] = _explained(live, overlay, index, int(scores.argmax()), fanout=given.fanout or ALL)
+                into["explanation"] = _explained(live, overlay, index, int(scores.argmax()), fanout=given.most_neighbours())
 
 
 def _explained(live: LiveModel, overlay: Overlay, index: int, column: int, *, fanout: int) -> Answer:
