@@ -7,7 +7,8 @@
   plain NumPy (a product with all entities' vectors, and a sort). The model is trained for one epoch only: its width is that of the
   proposed configuration, and how good it is has no part in this.
 - A node that the model has never seen, with ten edges in the request, by two hops with fanout 10.
-- From the creation of an endpoint to its first answer; and updates of an endpoint that 64 connections ask without a pause.
+- From the creation of an endpoint to its first answer; and updates of an endpoint that 64 connections ask without a pause,
+  and kills of its only replica.
 
     python bench/inference.py [--data EXPORTS] [--rounds 5] [--seconds 1.0]
 
@@ -19,12 +20,15 @@ import argparse
 import asyncio
 import csv
 import json
+import os
 import signal
 import socket
 import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +42,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "air-routes"
 AHEAD = (1, 8)
 """Requests in flight on each connection."""
 SINGLES = 300
-UPDATES, LOAD = 5, 64
+UPDATES, KILLS, LOAD = 5, 3, 64
 Json = dict[str, Any]
 
 
@@ -59,6 +63,7 @@ def main() -> None:
             rows["property"] = properties(world, options.rounds, options.seconds)
             rows["inductive"] = inductive(world)
             rows["update"] = updates(world)
+            rows["kill"] = kills(world)
             if options.data:
                 rows["tails"] = tails(world, options.data / "fb15k-237")
         finally:
@@ -190,27 +195,49 @@ def inductive(world: World) -> Json:
     return {"p50_ms": p50, "first_ms": first}
 
 
-def updates(world: World) -> Json:
-    """Updates while clients ask on ``LOAD`` connections, one request after the other on each."""
-    requests = [of_node("routes", node) for node in nodes(EXAMPLE)[:200]]
-    got = b"GET /ml/endpoints/routes HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    answers, failed, over = 0, 0, False
+class Load:
+    """Clients that ask on ``LOAD`` connections, one request after the other on each, while something happens."""
 
-    async def client(number: int) -> None:
-        nonlocal answers, failed
-        reader, writer = await asyncio.open_connection(*world.address)
-        while not over:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._requests = [of_node("routes", node) for node in nodes(EXAMPLE)[:200]]
+        self._over = False
+        self.answers, self.failed, self.longest = 0, 0, 0.0
+
+    def during(self, happens: Callable[[], Coroutine[Any, Any, list[float]]]) -> list[float]:
+        """What happens measures times; they are returned."""
+        return asyncio.run(self._during(happens))
+
+    async def _during(self, happens: Callable[[], Coroutine[Any, Any, list[float]]]) -> list[float]:
+        clients = [asyncio.create_task(self._client(17 * number)) for number in range(LOAD)]
+        await asyncio.sleep(0.3)
+        self.longest = 0.0
+        try:
+            return await happens()
+        finally:
+            self._over = True
+            await asyncio.gather(*clients)
+
+    async def _client(self, number: int) -> None:
+        reader, writer = await asyncio.open_connection(*self._world.address)
+        while not self._over:
             number += 1
-            writer.write(requests[number % len(requests)])
+            begun = time.perf_counter()
+            writer.write(self._requests[number % len(self._requests)])
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
             body = await reader.readexactly(length)
-            answers += 1
-            failed += not (head.startswith(b"HTTP/1.1 200") and b'"predictions"' in body)
+            self.longest = max(self.longest, time.perf_counter() - begun)
+            self.answers += 1
+            self.failed += not (head.startswith(b"HTTP/1.1 200") and b'"predictions"' in body)
         writer.close()
 
+
+def updates(world: World) -> Json:
+    """Updates under load."""
+    load, got = Load(world), b"GET /ml/endpoints/routes HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
     async def update() -> list[float]:
-        nonlocal over
         times = []
         for number in range(UPDATES):
             begun = time.perf_counter()
@@ -220,19 +247,46 @@ def updates(world: World) -> Json:
                 await asyncio.sleep(0.02)
             times.append(time.perf_counter() - begun)
             await asyncio.sleep(0.3)
-        over = True
         return times
 
-    async def all_of_it() -> list[float]:
-        clients = [asyncio.create_task(client(17 * number)) for number in range(LOAD)]
-        times = await update()
-        await asyncio.gather(*clients)
-        return times
-
-    times = asyncio.run(all_of_it())
-    print(f"{UPDATES} updates under {LOAD} connections: {answers:,} requests, {failed} failed (aim 0); an update took "
+    times = load.during(update)
+    print(f"{UPDATES} updates under {LOAD} connections: {load.answers:,} requests, {load.failed} failed (aim 0); an update took "
           f"{statistics.median(times):.2f} s")
-    return {"updates": UPDATES, "requests": answers, "failed": failed, "seconds": statistics.median(times)}
+    return {"updates": UPDATES, "requests": load.answers, "failed": load.failed, "seconds": statistics.median(times)}
+
+
+def kills(world: World) -> Json:
+    """The only replica is killed under load: the longest that a request took each time."""
+    load = Load(world)
+
+    async def kill() -> list[float]:
+        times = []
+        for _ in range(KILLS):
+            load.longest = 0.0
+            await asyncio.to_thread(kill_replica, world)
+            await asyncio.sleep(3)  # whoever waits this long is counted when he is answered
+            times.append(load.longest)
+        return times
+
+    times = load.during(kill)
+    print(f"the replica killed {KILLS} times, {LOAD} connections: {load.answers:,} requests, {load.failed} failed; the longest "
+          f"that one took was {max(times):.2f} s (aim 3)", flush=True)
+    return {"kills": KILLS, "requests": load.answers, "failed": load.failed, "seconds": times}
+
+
+def kill_replica(world: World) -> None:
+    """kill -9 of the process that serves."""
+    details = json.loads(world.ask(b"GET /ml/endpoints/routes?details=true HTTP/1.1\r\nHost: localhost\r\n\r\n").partition(
+        b"\r\n\r\n")[2])
+    runs = {f"DESPINA_RUN_ID={replica['run']}".encode() for replica in details["details"]["replicas"]}
+    killed = 0
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if (entry.name.isdigit() and runs & set((entry / "environ").read_bytes().split(b"\0"))
+                    and b"supervisor.py" not in (entry / "cmdline").read_bytes()):
+                os.kill(int(entry.name), signal.SIGKILL)
+                killed += 1
+    assert killed, runs
 
 
 def tails(world: World, export: Path) -> Json:
