@@ -9,7 +9,9 @@ given the other; predictions are the means over samples. Nothing is to be tuned,
 model of ratings does not do as well. Only labels of the training part are looked at.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ WIDTH = 10
 BURN_IN, SAMPLES = 20, 100
 MOST_EDGES = 300_000
 """With more training edges a sample would take too long."""
+MOST_BYTES = 256 * 2**20
+"""Of the samples that are kept."""
 SEED = 0
 
 Floats = NDArray[np.float64]
@@ -42,31 +46,92 @@ def factorised(graph: Graph, edge_type: EdgeType) -> NDArray[np.float32]:
 
     They lie between the least and the greatest training label.
     """
-    part, random = graph.target.by_type[edge_type], np.random.default_rng(SEED)
-    assert part.labels is not None  # noqa: S101 - of links nothing is factorised
-    ends = [end.astype(np.int64) for end in graph.edges[edge_type].ends()]
-    labels = part.labels[part.train].astype(np.float64)
-    if not len(labels):
-        return np.zeros((len(part.train), 1), dtype=np.float32)
-    low, high, mean = labels.min(), labels.max(), labels.mean()
-    unit = labels.std() or 1.0
-    counts = graph.node_counts[edge_type.source], graph.node_counts[edge_type.destination]
-    sides = [_Side.of(end[part.train], count, random) for end, count in zip(ends, counts, strict=True)]
-    values, total = (labels - mean) / unit, np.zeros(len(part.train))
+    scale, sources, destinations = _Scale.of(graph, edge_type), *(end.astype(np.int64) for end in graph.edges[edge_type].ends())
+    total = np.zeros(len(sources))
+    for source, destination in _samples(graph, edge_type, scale):
+        total += scale.label(source.levels[sources] + destination.levels[destinations] + _dots(
+            source.vectors, sources, destination.vectors, destinations))
+    return (total / SAMPLES)[:, None].astype(np.float32)
+
+
+class Factorisation:
+    """What ``factorised`` says, of pairs of nodes that no edge joins, too.
+
+    Args:
+        graph: Whose training labels are factorised.
+        edge_type: A predicted type.
+    """
+
+    def __init__(self, graph: Graph, edge_type: EdgeType) -> None:
+        self._scale, self._counts = _Scale.of(graph, edge_type), _counts(graph, edge_type)
+        # Of a large graph every second sample is kept, every third …: those that follow one another are alike.
+        step = 1 + 4 * (WIDTH + 1) * sum(self._counts) * SAMPLES // MOST_BYTES
+        kept: tuple[list[NDArray[np.float32]], ...] = ([], [])
+        for sides in islice(_samples(graph, edge_type, self._scale), 0, None, step):
+            for samples, side in zip(kept, sides, strict=True):
+                # The last row is for nodes that are not in the graph.
+                mean = np.concatenate([[0.0], side.vectors.mean(axis=0)])
+                samples.append(np.vstack([np.column_stack([side.levels, side.vectors]), mean]).astype(np.float32))
+        self._samples = [np.stack(samples) if samples else np.zeros((1, count + 1, WIDTH + 1), dtype=np.float32)
+                         for samples, count in zip(kept, self._counts, strict=True)]
+        """Of each end ``[samples, nodes + 1, 1 + WIDTH]``: levels and vectors."""
+
+    def predict(self, source: int, destination: int) -> float:
+        """The number of an edge between two nodes; indices beyond those of the graph are of nodes about which nothing is known."""
+        first, second = (samples[:, min(node, count)].astype(np.float64) for samples, node, count in zip(
+            self._samples, (source, destination), self._counts, strict=True))
+        found = first[:, 0] + second[:, 0] + (first[:, 1:] * second[:, 1:]).sum(axis=1)
+        return float(self._scale.label(found).mean())
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The training labels of an edge type, and what takes numbers around 0 back to them."""
+
+    values: Floats
+    """The labels, less their mean and by their deviation."""
+    low: float
+    high: float
+    mean: float
+    unit: float
+
+    @classmethod
+    def of(cls, graph: Graph, edge_type: EdgeType) -> "_Scale":
+        part = graph.target.by_type[edge_type]
+        assert part.labels is not None  # noqa: S101 - of links nothing is factorised
+        labels = part.labels[part.train].astype(np.float64)
+        if not len(labels):
+            return cls(values=labels, low=0.0, high=0.0, mean=0.0, unit=1.0)
+        mean, unit = labels.mean(), labels.std() or 1.0
+        return cls(values=(labels - mean) / unit, low=labels.min(), high=labels.max(), mean=mean, unit=unit)
+
+    def label(self, found: Floats) -> Floats:
+        return np.clip(self.mean + self.unit * found, self.low, self.high)
+
+
+def _counts(graph: Graph, edge_type: EdgeType) -> tuple[int, int]:
+    return graph.node_counts[edge_type.source], graph.node_counts[edge_type.destination]
+
+
+def _samples(graph: Graph, edge_type: EdgeType, scale: _Scale) -> Iterator[tuple["_Side", "_Side"]]:
+    """Draws of levels and vectors of sources and destinations, each good until the next one; none without training labels."""
+    train, values, random = graph.target.by_type[edge_type].train, scale.values, np.random.default_rng(SEED)
+    if not len(values):
+        return
+    source, destination = sides = tuple(
+        _Side.of(end[train].astype(np.int64), count, random)
+        for end, count in zip(graph.edges[edge_type].ends(), _counts(graph, edge_type), strict=True))
     precision = 1.0
     for number in range(BURN_IN + SAMPLES):
         for own, other in (sides, sides[::-1]):
             own.draw_levels(values - other.levels[other.ends] - _products(sides), precision, random)
-        rest = values - sides[0].levels[sides[0].ends] - sides[1].levels[sides[1].ends]
+        rest = values - source.levels[source.ends] - destination.levels[destination.ends]
         for own, other in (sides, sides[::-1]):
             own.draw_vectors(other.vectors[other.ends], rest, precision, random)
         errors = rest - _products(sides)
         precision = random.gamma(1 + len(values) / 2) / (1 + (errors ** 2).sum() / 2)
         if number >= BURN_IN:
-            found = sum(side.levels[end] for side, end in zip(sides, ends, strict=True)) + _dots(
-                sides[0].vectors, ends[0], sides[1].vectors, ends[1])
-            total += np.clip(mean + unit * found, low, high)
-    return (total / SAMPLES)[:, None].astype(np.float32)
+            yield source, destination
 
 
 @dataclass(kw_only=True)
@@ -135,8 +200,9 @@ def _prior(vectors: Floats, random: np.random.Generator) -> tuple[Floats, Floats
     return precision, count * mean / (2 + count) + around @ random.standard_normal(width)
 
 
-def _products(sides: list[_Side]) -> Floats:
-    return _dots(sides[0].vectors, sides[0].ends, sides[1].vectors, sides[1].ends)
+def _products(sides: tuple[_Side, ...]) -> Floats:
+    source, destination = sides
+    return _dots(source.vectors, source.ends, destination.vectors, destination.ends)
 
 
 def _dots(left: NDArray[np.float32], left_rows: NDArray[np.int64], right: NDArray[np.float32],

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from tests.unit.api.fakes import Client, Response, pieces, whole
 
-from despina.api.limits import Limits
-from despina.api.scope import Message
+from despina.api.limits import Limits, read_body
+from despina.api.scope import Message, Scope
 from despina.api.settings import ApiSettings
 from despina.core.errors import TooManyRequests
 
@@ -148,6 +148,18 @@ def test_a_body_that_does_not_come_in_time() -> None:
     assert answer.error == (408, "ClientTimeoutException", "The request body did not arrive within 0.01 seconds.")
     assert answer.headers["connection"] == "close"
     assert client.get("/ml/modeltraining").status == 200
+
+
+def test_who_is_cancelled_while_a_body_comes_is_not_late() -> None:
+    async def run() -> None:
+        scope: Scope = {"headers": []}
+        reading = asyncio.ensure_future(read_body(scope, pieces([b"{"], then_hang=True), limit=10, seconds=60))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(run())
 
 
 def test_a_client_that_goes_away_gets_no_answer_and_leaves_room() -> None:

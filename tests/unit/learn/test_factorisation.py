@@ -57,6 +57,28 @@ def test_with_noise_alone_it_says_little_more_than_the_mean() -> None:
     assert np.sqrt(np.mean((found - noise)[part.test] ** 2)) < 1.1
 
 
+def test_pairs_are_predicted_as_edges_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = of_two_tastes()
+    expected = factorisation.factorised(graph, RATED)[:, 0]
+    found = factorisation.Factorisation(graph, RATED)
+    for row in (0, 777, len(expected) - 1):  # the edges are a grid
+        assert found.predict(row // FILMS, row % FILMS) == pytest.approx(expected[row], rel=1e-4)
+    monkeypatch.setattr(factorisation, "MOST_BYTES", 4 * 11 * (USERS + FILMS) * 10)
+    some = factorisation.Factorisation(graph, RATED)
+    rows = range(0, len(expected), 97)
+    difference = [some.predict(row // FILMS, row % FILMS) - expected[row] for row in rows]
+    assert 0 < np.abs(difference).max() < 0.5, "of fewer samples it is nearly the same"
+
+
+def test_of_new_nodes_what_is_true_of_all() -> None:
+    graph = of_two_tastes()
+    found = factorisation.Factorisation(graph, RATED)
+    for film in (0, 7, FILMS - 1):
+        others = np.mean([found.predict(user, film) for user in range(USERS)])
+        assert found.predict(USERS, film) == pytest.approx(others, abs=0.4)
+    assert found.predict(USERS + 3, FILMS + 5) == found.predict(USERS, FILMS)
+
+
 def test_only_labels_of_the_training_part_are_looked_at() -> None:
     graph = of_two_tastes()
     part, labels = part_of(graph)
@@ -79,6 +101,7 @@ def test_without_a_training_label_there_is_nothing_to_say() -> None:
     empty = replace(graph, target=replace(graph.target, by_type={RATED: none}))
     assert not factorisation.is_for(empty)
     assert not factorisation.factorised(empty, RATED).any()
+    assert factorisation.Factorisation(empty, RATED).predict(1, 1) == 0
 
 
 @pytest.mark.parametrize(("graph", "expected"), [

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.unit.learn.graphs import KNOWS, LIKES, RATES, communities, fan_clubs, numbers_of_users, ratings
+from tests.unit.learn.test_factorisation import of_two_tastes
 from tests.unit.programs.test_training import Place, _all_programs
 
 from despina.core.errors import WorkFailed
@@ -233,6 +234,20 @@ def test_edges_that_are_there_and_edges_that_are_not(serve: Serve, task: Task) -
         ask(answers, {"data": {"edges": [{"headNodeId": "user-1", "tailNodeId": "item-1"}]}})
     [error] = ask(answers, {"data": {"globalParameters": {"edgeType": "rates"}, "edges": [{"headNodeId": "user-1"}]}})
     assert error["error"] == {"code": "MissingNodeId", "message": "The item has no 'tailNodeId'."}
+
+
+def test_numbers_of_edges_have_the_share_of_the_factorisation(serve: Serve) -> None:
+    graph = of_two_tastes()
+    answers = serve(graph)
+    pairs = [{"headNodeId": str(u), "tailNodeId": str(v)} for u, v in ((0, 0), (3, 7), (59, 49))]
+    body: Json = {"data": {"globalParameters": {"edgeType": "rated"}, "edges": pairs}}
+    written = [item["predictions"][0]["value"] for item in ask(answers, body)]
+    assert json.loads((answers.served.folder / "training-report.json").read_bytes())["correction"] > 0
+    live = [item["predictions"][0]["value"] for item in ask(answers, {**body, "subgraph": {}})]
+    assert live == pytest.approx(written, abs=1e-3)
+    read = answers.read(json.dumps(body).encode()).data
+    as_if_missing = [answers.live.scores_of_pair(item, read.global_parameters)[0] for item in read.edges]
+    assert as_if_missing == pytest.approx(written, abs=1e-3)
 
 
 def test_numbers_of_nodes(serve: Serve) -> None:

@@ -3,7 +3,7 @@ module imports torch.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
@@ -15,9 +15,10 @@ from despina.core.errors import WorkFailed
 from despina.core.task import Task
 from despina.graph.graph import EdgeType
 from despina.graph.overlay import Overlay
-from despina.learn import checkpoint
+from despina.learn import checkpoint, factorisation
 from despina.learn.checkpoint import Description
 from despina.learn.decoders import EdgeRows
+from despina.learn.factorisation import Factorisation
 from despina.learn.hyperparameters import Hyperparameters
 from despina.learn.inductive import InductiveModel
 from despina.learn.models import Model
@@ -39,6 +40,7 @@ class LiveModel:
     served: Artefacts
     model: checkpoint.AnyModel
     description: Description
+    _factorisations: dict[EdgeType, Factorisation] = field(default_factory=dict)
 
     @classmethod
     def load(cls, served: Artefacts) -> "LiveModel":
@@ -54,16 +56,26 @@ class LiveModel:
         """What is predicted of an edge that the graph has not, between two nodes that it has. Raises RequestFault, ItemFault."""
         assert isinstance(self.model, Model)  # noqa: S101 - embeddings predict links only
         edge_type = predicted_edge_type(self.served.graph, given)
-        vectors = [np.array(self.served.embeddings[kind][index]) for kind, index in
-                   zip((edge_type.source, edge_type.destination), ends_of(self.served, edge_type, item), strict=True)]
+        source, destination = ends_of(self.served, edge_type, item)
+        vectors = [np.array(self.served.embeddings[edge_type.source][source]),
+                   np.array(self.served.embeddings[edge_type.destination][destination])]
         same = edge_type.source == edge_type.destination
         embeddings = {edge_type.source: torch.from_numpy(np.stack(vectors if same else vectors[:1]))}
         if not same:
             embeddings[edge_type.destination] = torch.from_numpy(np.stack(vectors[1:]))
         rows = EdgeRows(sources=torch.tensor([0]), destinations=torch.tensor([1 if same else 0]), features=None)
         question = Question(members=np.arange(1), nodes={}, edges={edge_type: rows})
-        found: NDArray[np.float32] = values_of(self.model, embeddings, question, self.served.graph.target)[0]
-        return found
+        values = values_of(self.model, embeddings, question, self.served.graph.target)[0]
+        return self.blended(edge_type, (source, destination), values)
+
+    def blended(self, edge_type: EdgeType, ends: tuple[int, int], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the model predicts of an edge, with the share of the factorisation, if the training gave it one."""
+        share = self.description.correction
+        if not share or not factorisation.is_for(self.served.graph):
+            return values
+        if edge_type not in self._factorisations:
+            self._factorisations[edge_type] = Factorisation(self.served.graph, edge_type)
+        return np.asarray((1 - share) * values + share * self._factorisations[edge_type].predict(*ends), dtype=np.float32)
 
     def answer(self, body: Body, items: list[Answer]) -> None:
         """Put the predictions of each item of a request with a subgraph, or that is to be explained, into its answer.

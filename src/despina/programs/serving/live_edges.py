@@ -32,7 +32,7 @@ def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -
                 continue
             features = features_of(live, overlay, edge_type, pair)
             scores = inductive.scores_of_edge(embeddings, edge_type, rows_of(seeds, edge_type, pair), features)
-            values = activated(scores, graph.target)[0].numpy()
+            values = live.blended(edge_type, pair, activated(scores, graph.target)[0].numpy())
             into["predictions"] = ranked(graph.target, values, given)
             if body.explain:
                 with torch.enable_grad():
