@@ -6,7 +6,8 @@ EXPORTS is a folder with the exports that shared/data/make_exports.py writes, th
 code with us. For each export: process, train (one trial), transform, create an endpoint and ask it about the whole test part, all
 by boto3 against a server of its own. ``grail`` is the inductive pair: the endpoint of grail-fb237-v1 is asked about the other
 graph, of which it knows nothing but what stands in the request; beside it stands what the trainer's evaluation says of the model
-on that graph.
+on that graph. ``unrated`` asks for ratings that MovieLens has, of which the model and its graph know nothing; beside them stands
+what the evaluation says of the model on the graph that has them.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import csv
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +33,8 @@ import numpy as np
 from botocore import UNSIGNED
 from botocore.config import Config
 
-NAMES = ("cora", "us-county-income-2012", "movielens-100k-genre", "movielens-100k-scale", "bitcoin-alpha-rating", "umls", "grail")
+NAMES = ("cora", "us-county-income-2012", "movielens-100k-genre", "movielens-100k-scale", "bitcoin-alpha-rating", "umls", "grail",
+         "unrated")
 CONFIGURATION = "training-data-configuration.json"
 BATCH = 50
 """Items in a request."""
@@ -49,7 +52,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(prefix="despina-bench-") as folder, Service(Path(folder)) as service:
         for name in options.names:
-            row = grail(service, options.data, options.judge, Path(folder)) if name == "grail" else transductive(
+            own = {"grail": grail, "unrated": unrated}.get(name)
+            row = own(service, options.data, options.judge, Path(folder)) if own else transductive(
                 service, options.data / name, options.judge, Path(folder))
             rows.append({"name": name, **row})
             print(f"{name:24} " + ", ".join(f"{key} {value:.4f} (by the trainer {row['trainer'][key]:.4f})"
@@ -154,6 +158,27 @@ def grail(service: Service, data: Path, judge: Path, folder: Path) -> Json:
     links_of(service, "grail", unseen, answers, subgraph={"nodes": nodes, "edges": edges})
     service.process("unseen", unseen, previousDataProcessingJobId="seen", modelType="heterogeneous")
     return compared(judge, unseen, answers, service.transform("unseen", "unseen", "seen"))
+
+
+def unrated(service: Service, data: Path, judge: Path, folder: Path) -> Json:
+    """Ratings of films that nobody knows the users to have rated: the test part is taken out before anything is processed."""
+    whole, export = data / "movielens-100k-score", folder / "unrated"
+    shutil.copytree(whole, export)
+    hidden = set(pairs(whole, "test.csv"))
+    [rated] = (export / "edges").glob("*rated*.csv")
+    for path in (rated, export / "test.csv"):
+        with (whole / path.relative_to(export)).open(encoding="utf-8", newline="") as file:
+            names, *rows = csv.reader(file)
+        ends = names.index("~from"), names.index("~to")
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([names, *(row for row in rows if (row[ends[0]], row[ends[1]]) not in hidden)])
+    service.process("known", export)
+    service.train("known")
+    service.serve("unrated", mlModelTrainingJobId="known")
+    answers = folder / "unrated.tsv"
+    values_of(service, "unrated", whole, answers)
+    service.process("whole", whole, previousDataProcessingJobId="known")
+    return compared(judge, whole, answers, service.transform("whole", "whole", "known"))
 
 
 def compared(judge: Path, export: Path, answers: Path, artefacts: Path) -> Json:
