@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.exports import write_export
 from tests.serving import Server
+from tests.wire.conftest import CommandLine
 from tests.wire.test_incremental import EDGES, NODES
 
 Json = dict[str, Any]
@@ -153,3 +154,20 @@ def test_logs_and_ids_are_a_kinds_own(trained: Server) -> None:
     assert log["events"]
     job = transform(trained, "tr", **PAIR)
     assert job["status"] == "Completed", "the training job of this id is another one"
+
+
+def test_the_command_line(trained: Server, command_line: CommandLine) -> None:
+    start = ("start-ml-model-transform-job", "--id", "by-cli", "--data-processing-job-id", "dp", "--ml-model-training-job-id", "tr",
+             "--model-transform-output-s3-location", "s3://test/by-cli")
+    status, out, err = command_line(*start)
+    assert status == 0, err
+    assert json.loads(out)["id"] == "by-cli"
+    assert json.loads(command_line("get-ml-model-transform-job", "--id", "by-cli")[1])["id"] == "by-cli"
+    assert json.loads(command_line("list-ml-model-transform-jobs", "--max-items", "1")[1])["ids"] == ["by-cli"]
+    status, out, err = command_line(*start)
+    assert status != 0
+    assert "InvalidParameterException" in err
+    assert trained.wait_until_ended("modeltransform", "by-cli")["status"] == "Completed"
+    status, out, err = command_line("cancel-ml-model-transform-job", "--id", "by-cli", "--clean")
+    assert status != 0
+    assert "already completed or failed" in err
