@@ -7,6 +7,7 @@ Source: the SageMaker Inference Toolkit, which calls ``model_fn(model_dir)`` onc
 import logging
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 SCRIPT = "inference.py"
 SECONDS = 60.0
-"""That the script has for an answer, as in SageMaker."""
+"""That the script has to load its model, and for an answer, as in SageMaker."""
 
 
 class ScriptedModel:
@@ -49,20 +50,21 @@ class ScriptedModel:
         """Edges that the graph has not are for a subgraph to bring. Raises RequestFault."""
         raise RequestFault(f"The graph has no such edge: give a 'subgraph', for {SCRIPT} to answer.")
 
+    def close(self) -> None:
+        """End its process."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            with suppress(BrokenPipeError), process:
+                pass  # its pipes are closed, and it is waited for
+
     def _ask(self, request: dict[str, Any]) -> Any:
-        process = self._process if self._process and self._process.poll() is None else self._started()
-        timer = threading.Timer(SECONDS, process.kill)
-        timer.start()
-        try:
-            assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - they are pipes
-            process.stdin.write(msgspec.json.encode(request) + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = b""
-        finally:
-            timer.cancel()
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it has died since the last request
+        process = self._process or self._started()
+        line = _line(process, msgspec.json.encode(request) + b"\n")
         if not line:
+            self.close()
             raise RequestFault(f"{SCRIPT} ended, or did not answer within {SECONDS:g} s; the endpoint's log says more.")
         answer = msgspec.json.decode(line)
         if "error" in answer:
@@ -72,8 +74,23 @@ class ScriptedModel:
     def _started(self) -> "subprocess.Popen[bytes]":
         process = self._process = self._scripts.start(
             inference_host.__file__, {"SM_MODEL_DIR": str(self._model), "SM_DATA_DIR": str(self._data)})
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        if process.stdout.readline() != b'"ready"\n':
-            raise RequestFault(f"{SCRIPT} cannot be loaded: it must have model_fn(model_dir) and predict_fn(request, model); the "
-                               "endpoint's log says more.")
+        if _line(process) != b'"ready"\n':
+            self.close()
+            raise RequestFault(f"{SCRIPT} cannot be loaded within {SECONDS:g} s: it must have model_fn(model_dir) and "
+                               "predict_fn(request, model); the endpoint's log says more.")
         return process
+
+
+def _line(process: "subprocess.Popen[bytes]", sent: bytes = b"") -> bytes:
+    """What the process says next, once it was sent this; nothing if it has ended. One that takes too long is killed."""
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - they are pipes
+    timer = threading.Timer(SECONDS, process.kill)
+    timer.start()
+    try:
+        process.stdin.write(sent)
+        process.stdin.flush()
+        return process.stdout.readline()
+    except BrokenPipeError:
+        return b""
+    finally:
+        timer.cancel()
