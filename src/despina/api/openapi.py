@@ -69,8 +69,7 @@ def _operation(operation: Operation) -> Document:
         "operationId": operation.name,
         "summary": _summary(operation),
         "tags": [next((tag for part, tag in TAGS.items() if f"/{part}" in operation.path), "Server")],
-        "responses": {"200": _success(operation), "default": {"$ref": "#/components/responses/Error"}},
-        }
+        "responses": {"200": _success(operation), "default": {"$ref": "#/components/responses/Error"}}}
     if operation.action is None:
         found["security"] = [{}]
     else:

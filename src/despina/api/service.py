@@ -48,7 +48,7 @@ class JobService(Protocol):
 class EndpointService(Protocol):
     """Creates, shows and deletes endpoints, and leads to what answers for them. Calls may come from several threads.
 
-    ``get``, ``find``, ``list`` and ``connect`` are called in the event loop and must be quick; all else runs in threads.
+    ``get``, ``find``, ``all``, ``list`` and ``connect`` are called in the event loop and must be quick; the others run in threads.
     """
 
     def create(self, request: CreateEndpoint, caller: Caller) -> Endpoint:

@@ -26,10 +26,9 @@
     ├── AccessDenied                 no signature or a bad one, an unknown key, no permission
     ├── TooManyRequests              more than the settings allow; carries the seconds to wait
     ├── LeaseLost                    another reconciler holds the job, or its wish has changed
-    ├── EndpointRefused              an endpoint cannot be invoked
-    │   ├── NoSuchEndpoint           none has this name, or it is not going to answer
-    │   ├── EndpointNotReady         it does not answer yet
-    │   └── EndpointUnavailable      none of its replicas answered in time
+    ├── NoSuchEndpoint               no endpoint has this name, or it is not going to answer
+    ├── EndpointNotReady             an endpoint does not answer yet
+    ├── EndpointUnavailable          none of an endpoint's replicas answered in time
     ├── ModelError                   the model could not make anything of an invocation
     ├── ArtifactError                a file or bucket could not be read or written
     ├── StoreError                   the job store cannot be opened or is of an unknown version
@@ -143,19 +142,15 @@ class LeaseLost(DespinaError):
     """The lease under which a job was to be written is no longer held."""
 
 
-class EndpointRefused(DespinaError):
-    """An endpoint cannot be invoked."""
-
-
-class NoSuchEndpoint(EndpointRefused):
+class NoSuchEndpoint(DespinaError):
     """No endpoint has this name, or it has failed or is being deleted."""
 
 
-class EndpointNotReady(EndpointRefused):
+class EndpointNotReady(DespinaError):
     """The endpoint is being created."""
 
 
-class EndpointUnavailable(EndpointRefused):
+class EndpointUnavailable(DespinaError):
     """None of the endpoint's replicas has answered in time."""
 
 

@@ -74,7 +74,6 @@ class RunKind(StrEnum):
     STRATEGY = "strategy"
     TRIAL = "trial"
     TRANSFORM = "transform"
-    SERVE = "serve"
 
 
 class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):

@@ -44,7 +44,7 @@ def _outcome(path: Path) -> dict[str, Any]:
     try:
         spec = msgspec.json.decode(path.read_bytes(), type=RunSpec)
         for name in THREAD_SETTINGS:
-            os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // max(1, spec.share))) if spec.share else "1")
+            os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // spec.share)) if spec.share else "1")
         # Threads that wait are to sleep: beside other work spinning ones make training slower (bench/train.py).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return {"result": _run(spec, Context(folder=Path.cwd(), store=open_artifacts()))}

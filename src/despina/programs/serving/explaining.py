@@ -1,12 +1,9 @@
 """Explanations as they stand in answers."""
 
-from typing import Any
-
 from despina.graph.graph import Graph
 from despina.graph.overlay import Overlay
 from despina.learn.explaining import Explanation
-
-Answer = dict[str, Any]
+from despina.programs.serving.properties import Answer
 
 
 def told(explanation: Explanation, graph: Graph, overlay: Overlay, of: Answer) -> Answer:

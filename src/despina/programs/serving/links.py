@@ -10,7 +10,7 @@ from despina.core.task import Task
 from despina.graph.graph import EdgeType, Graph
 from despina.programs.serving.artefacts import Artefacts
 from despina.programs.serving.bodies import Item, ItemFault, Parameters, RequestFault
-from despina.programs.serving.properties import Answer, edge_type_of, unknown_node
+from despina.programs.serving.properties import Answer, edge_type_of, known_node, node_of, unknown_node
 
 Scores = NDArray[np.floating[Any]]
 
@@ -19,10 +19,7 @@ def predict_links(served: Artefacts, item: Item, given: Parameters, *, tails: bo
     """The best tails of a head, or heads of a tail. Raises RequestFault, ItemFault."""
     edge_type = predicted_relation(served, given)
     asking, answering = (edge_type.source, edge_type.destination) if tails else (edge_type.destination, edge_type.source)
-    node_id = asked_id(item, tails=tails)
-    index = served.index(asking, node_id)
-    if index is None:
-        raise unknown_node(node_id, asking)
+    index = known_node(served, asking, asked_id(item, tails=tails))
     query = served.link_query(edge_type, served.embeddings[asking][index], tails=tails)
     scores = served.link_scores(query, served.embeddings[answering])
     there = linked(served.graph, edge_type, index, tails=tails) if given.exclude_flag == "mask" else None
@@ -85,10 +82,7 @@ def nearest_nodes(served: Artefacts, item: Item, given: Parameters) -> list[Answ
     """The nodes of one type whose embeddings have the smallest angles to that of a node, itself left out. Raises RequestFault,
     ItemFault.
     """
-    node_id = item.node_id if item.node_id is not None else item.head_node_id
-    if node_id is None:
-        raise ItemFault("MissingNodeId", "The item has no 'nodeId'.")
-    wanted = _embedded_type(served, given.tail_node_type, "tailNodeType")
+    node_id, wanted = node_of(item), _embedded_type(served, given.tail_node_type, "tailNodeType")
     own_type, index = _embedded_node(served, node_id, given, wanted)
     vector = np.asarray(served.embeddings[own_type][index], dtype=np.float32)
     lengths = served.norms(wanted) * float(np.linalg.norm(vector))

@@ -4,7 +4,7 @@ module imports torch.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -27,7 +27,7 @@ from despina.learn.predictor import predict_graph, values_of
 from despina.learn.questions import Question
 from despina.programs.serving.artefacts import Artefacts
 from despina.programs.serving.bodies import Body, Item, ItemFault, Parameters, RequestFault
-from despina.programs.serving.properties import Answer, check_property, ends_of, predicted_edge_type, unknown_node
+from despina.programs.serving.properties import Answer, check_property, ends_of, known_node, predicted_edge_type
 from despina.programs.serving.subgraphs import Subgraphs
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class LiveModel:
         """What is predicted of an edge that the graph has not, between two nodes that it has. Raises RequestFault, ItemFault."""
         assert isinstance(self.model, Model)  # noqa: S101 - embeddings predict links only
         edge_type = predicted_edge_type(self.served.graph, given)
-        source, destination = ends_of(self.served, edge_type, item)
+        source, destination = ends_of(edge_type, item, partial(known_node, self.served))
         vectors = [np.array(self.served.embeddings[edge_type.source][source]),
                    np.array(self.served.embeddings[edge_type.destination][destination])]
         same = edge_type.source == edge_type.destination
@@ -127,10 +127,7 @@ class LiveModel:
     def find(self, overlay: Overlay, node_type: str, node_id: str) -> int:
         """The index of a node of the graph or the subgraph. Raises ItemFault."""
         index = overlay.ids.get(node_type, {}).get(node_id)
-        index = self.served.index(node_type, node_id) if index is None else index
-        if index is None:
-            raise unknown_node(node_id, node_type)
-        return index
+        return known_node(self.served, node_type, node_id) if index is None else index
 
 
 def attempt(answer: Answer, find: Callable[[], T]) -> T | None:

@@ -1,5 +1,7 @@
 """Classes and numbers of edges, by the model itself."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -9,17 +11,17 @@ from despina.learn.batches import features_of_edges
 from despina.learn.explaining import explain, log_odds
 from despina.learn.linear import FeatureRows
 from despina.learn.predictor import activated
-from despina.programs.serving.bodies import Body, Item, ItemFault
+from despina.programs.serving.bodies import Body
 from despina.programs.serving.explaining import told
 from despina.programs.serving.live import LiveModel, attempt
-from despina.programs.serving.properties import Answer, edges_between, predicted_edge_type, ranked
+from despina.programs.serving.properties import Answer, edges_between, ends_of, predicted_edge_type, ranked
 
 
 def answer(live: LiveModel, overlay: Overlay, body: Body, items: list[Answer]) -> None:
     """Put the predictions into the items' answers, and explanations if they are wanted. Raises RequestFault."""
     graph, given, inductive = live.served.graph, body.data.global_parameters, live.inductive
     edge_type = predicted_edge_type(graph, given)
-    found = [attempt(into, lambda item=item: _ends(live, overlay, edge_type, item))  # type: ignore[misc]
+    found = [attempt(into, lambda item=item: ends_of(edge_type, item, partial(live.find, overlay)))  # type: ignore[misc]
              for into, item in zip(items, (*body.data.nodes, *body.data.edges), strict=True)]
     pairs = [pair for pair in found if pair is not None]
     if not pairs:
@@ -67,12 +69,6 @@ def features_of(live: LiveModel, overlay: Overlay, edge_type: EdgeType, ends: tu
         rows = edges_between(graph, edge_type, *ends)
         return FeatureRows.of(known, rows[:1], few=True) if len(rows) else None
     return None
-
-
-def _ends(live: LiveModel, overlay: Overlay, edge_type: EdgeType, item: Item) -> tuple[int, int]:
-    if item.head_node_id is None or item.tail_node_id is None:
-        raise ItemFault("MissingNodeId", "The item must have 'headNodeId' and 'tailNodeId'.")
-    return (live.find(overlay, edge_type.source, item.head_node_id), live.find(overlay, edge_type.destination, item.tail_node_id))
 
 
 def _explained(live: LiveModel, overlay: Overlay, edge_type: EdgeType, pair: tuple[int, int], *, column: int,

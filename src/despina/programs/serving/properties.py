@@ -1,5 +1,7 @@
 """Classes and numbers of nodes and edges, from the predictions that the job has written."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,10 +43,7 @@ def node_of(item: Item) -> str:
 def scores_of_node(served: Artefacts, node_id: str) -> Scores:
     """What was predicted of a node. Raises ItemFault."""
     node_type = served.graph.target.node_type
-    index = served.index(node_type, node_id)
-    if index is None:
-        raise unknown_node(node_id, node_type)
-    scores: Scores = served.values[node_type][index]
+    scores: Scores = served.values[node_type][known_node(served, node_type, node_id)]
     return scores
 
 
@@ -54,7 +53,7 @@ def scores_of_edge(served: Artefacts, item: Item, given: Parameters) -> Scores |
     Of several edges with the same ends it is the mean. Raises ItemFault.
     """
     edge_type = predicted_edge_type(served.graph, given)
-    source, destination = ends_of(served, edge_type, item)
+    source, destination = ends_of(edge_type, item, partial(known_node, served))
     rows = edges_between(served.graph, edge_type, source, destination)
     if not len(rows):
         return None
@@ -82,17 +81,14 @@ def edge_type_of(known: tuple[EdgeType, ...], given: Parameters) -> EdgeType:
                        f"'tailNodeType': {names}.")
 
 
-def ends_of(served: Artefacts, edge_type: EdgeType, item: Item) -> tuple[int, int]:
-    """The indices of the ends of an edge. Raises ItemFault."""
+def ends_of(edge_type: EdgeType, item: Item, find: Callable[[str, str], int]) -> tuple[int, int]:
+    """The indices of the ends of an edge, which ``find`` finds by node type and id. Raises ItemFault, as that does."""
     indices = []
     for name, node_id, node_type in (("headNodeId", item.head_node_id, edge_type.source),
                                      ("tailNodeId", item.tail_node_id, edge_type.destination)):
         if node_id is None:
             raise ItemFault("MissingNodeId", f"The item has no '{name}'.")
-        index = served.index(node_type, node_id)
-        if index is None:
-            raise unknown_node(node_id, node_type)
-        indices.append(index)
+        indices.append(find(node_type, node_id))
     return indices[0], indices[1]
 
 
@@ -102,6 +98,14 @@ def edges_between(graph: Graph, edge_type: EdgeType, source: int, destination: i
     start, stop = csr.indptr[destination], csr.indptr[destination + 1]
     rows: NDArray[np.int32] = csr.edge_ids[start:stop][csr.indices[start:stop] == source]
     return rows
+
+
+def known_node(served: Artefacts, node_type: str, node_id: str) -> int:
+    """The index of a node of the graph. Raises ItemFault."""
+    index = served.index(node_type, node_id)
+    if index is None:
+        raise unknown_node(node_id, node_type)
+    return index
 
 
 def unknown_node(node_id: str, node_type: str) -> ItemFault:
