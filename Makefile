@@ -7,7 +7,7 @@ demo:
 
 test: check
 	@scripts/setup-js
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist loadfile
 
 check:
 	@scripts/setup
