@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from tests.users import NOBODY
 from despina.store import open_store
 
 PASSWORD = "s3cret-of-tests"
+_GROUP = pwd.getpwuid(NOBODY).pw_gid
 
 
 def binaries() -> Path | None:
@@ -41,7 +43,9 @@ class Cluster:
     def __init__(self, folder: Path, programs: Path, *, durable: bool) -> None:
         self._folder, self._programs, self._numbers = folder, programs, count()
         self._durable, self._has_template = durable, False
-        self._user = {"user": NOBODY, "group": pwd.getpwuid(NOBODY).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        # The server refuses to run as root.
+        as_root = os.geteuid() == 0
+        self._user: dict[str, Any] = {"user": NOBODY, "group": _GROUP, "extra_groups": []} if as_root else {}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -53,14 +57,14 @@ class Cluster:
         password.write_text(PASSWORD)
         if self._user:
             for path in (self._folder, password):
-                os.chown(path, NOBODY, pwd.getpwuid(NOBODY).pw_gid)
+                os.chown(path, NOBODY, _GROUP)
         self._run("initdb", "--pgdata", str(self._data), "--username=despina", f"--pwfile={password}", "--auth=scram-sha-256",
                   "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
 
     def start(self) -> "Cluster":
         """Start it and wait until it answers."""
-        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "on" if self._durable else "off",
-                   "shared_buffers": "64MB", "max_connections": 100, "max_wal_size": "256MB", "timezone": "UTC"}
+        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+                   "fsync": "on" if self._durable else "off", "shared_buffers": "64MB", "timezone": "UTC"}
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", self._data, *(f"--{name}={value}" for name, value in options.items())],

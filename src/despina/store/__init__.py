@@ -37,9 +37,9 @@ class Stores:
         self._database = database
 
     def listen(self, on_job: OnJob, on_endpoint: OnEndpoint) -> None:
-        """Have the two called, from another thread, with each job and endpoint that another process has created or wished to change.
+        """Have these called, from another thread, with each job and endpoint that another process has created or wished to change.
 
-        Only PostgreSQL tells; and what is told may be lost. Whoever is called must look now and then, too.
+        Only PostgreSQL tells, and what is told may be lost: whoever listens must look now and then, too.
         """
         if self._database is not None:
             self._database.listen(on_job, on_endpoint)

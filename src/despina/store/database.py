@@ -35,8 +35,8 @@ class Database(Protocol):
     def writing(self, *, alone: bool = False) -> AbstractContextManager[Run]:
         """A transaction: durable when the block has ended, undone when it raises.
 
-        ``alone``: no other transaction that asks for the same runs beside it, in any process, and what those before it wrote is seen.
-        It is for what depends on rows that are not there: two could both find an id free. (SQLite has one writer in any case.)
+        ``alone``: no other that asks for the same runs beside it, in any process, and what those before it wrote is seen. It is for
+        what depends on rows that are not there: two could both find an id free. (SQLite has one writer in any case.)
         """
         ...
 

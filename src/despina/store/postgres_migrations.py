@@ -36,6 +36,14 @@ CREATE TABLE jobs (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02)
 """
 
+_PRINCIPALS = """
+CREATE TABLE principals (
+    name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    arn TEXT COLLATE "C" NOT NULL UNIQUE,
+    body BYTEA NOT NULL
+)
+"""
+
 _ACCESS_KEYS = """
 CREATE TABLE access_keys (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -79,7 +87,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX jobs_by_status ON jobs (kind, status, created_at DESC, seq DESC) INCLUDE (id)",
         "CREATE INDEX jobs_active ON jobs (started_by) WHERE status IN ('InProgress', 'Stopping')",
         "CREATE INDEX jobs_due ON jobs (due_at, seq) WHERE due_at IS NOT NULL",
-        'CREATE TABLE principals (name TEXT COLLATE "C" NOT NULL PRIMARY KEY, arn TEXT COLLATE "C" NOT NULL UNIQUE, body BYTEA NOT NULL)',
+        _PRINCIPALS,
         _ACCESS_KEYS,
         "CREATE INDEX access_keys_by_principal ON access_keys (principal, created_at)",
         _ENDPOINTS,
@@ -123,6 +131,6 @@ def _version(connection: psycopg.Connection[Any], name: str) -> int:
         return 0
     (version,) = connection.execute("SELECT version FROM despina_schema").fetchone() or (0,)
     if version > len(MIGRATIONS):
-        raise StoreError(f"The job store {name} was written by a newer version of Despina (its schema has version {version}, this one "
-                         f"knows {len(MIGRATIONS)}): use that version or another database.")
+        raise StoreError(f"The job store {name} was written by a newer version of Despina (its schema has version {version}, this "
+                         f"one knows {len(MIGRATIONS)}): use that version or another database.")
     return int(version)

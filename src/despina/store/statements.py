@@ -1,7 +1,7 @@
 """The SQL statements of the stores, by the method that runs them: in the SQL that SQLite and PostgreSQL have in common.
 
-``:name`` stands for a value. Where the two differ PostgreSQL needs a word more, which is marked ``/*postgresql: … */``: a comment to
-SQLite.
+``:name`` stands for a value. Where the two differ PostgreSQL needs a word more, which is marked ``/*postgresql: … */``: to SQLite
+that is a comment.
 """
 
 # jobs
