@@ -81,6 +81,15 @@ class Cluster:
         self._end(signal.SIGQUIT)
 
     @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stopped while the block runs."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextmanager
     def database(self) -> Iterator[str]:
         """The URL of a database with the schema of Despina in it, which lasts as long as the block."""
         if not self._has_template:
