@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import multiprocessing.synchronize
 import os
 import signal
 import socket
@@ -22,6 +21,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def fill(url: str, size: int, due: int) -> None:
-    """``size`` training jobs, of which the newest ``due`` are due and the others have ended; the first is made through the store."""
+    """``size`` training jobs, of which the newest ``due`` are due and the others have ended; one is made by the store."""
     request = StartModelTraining(data_processing_job_id="dp", train_model_s3_location="s3://bucket/models")
     job = plans.new_job(request, job_id="job-00000000", now=1_700_000_000_000, source="s3://bucket/dp", memory_mib=256)
     with closing(open_store(url)) as store:
@@ -113,7 +114,8 @@ def claims(cluster: Cluster, rounds: int, seconds: float) -> dict[str, Any]:
             ours.append(contending(reconcile, database, seconds))
             floor.append(contending(update, database, seconds))
     ratio = statistics.median(3 * claimed / commits for claimed, commits in zip(ours, floor, strict=True))
-    return {"reconcilers": RECONCILERS, "claims": statistics.median(ours), "floor_commits": statistics.median(floor), "ratio": ratio}
+    return {"reconcilers": RECONCILERS, "claims": statistics.median(ours), "floor_commits": statistics.median(floor),
+            "ratio": ratio}
 
 
 Worker = Callable[[str, int], Callable[[], None]]
@@ -147,7 +149,7 @@ def contending(worker: Worker, url: str, seconds: float) -> float:
     """Steps a second of all processes together."""
     barrier = multiprocessing.Barrier(RECONCILERS)
     counts = multiprocessing.Array("q", RECONCILERS)
-    processes = [multiprocessing.Process(target=_work, args=(worker, url, number, seconds, barrier, counts))
+    processes = [multiprocessing.Process(target=_work, args=(partial(worker, url, number), number, seconds, barrier, counts))
                  for number in range(RECONCILERS)]
     for process in processes:
         process.start()
@@ -157,8 +159,8 @@ def contending(worker: Worker, url: str, seconds: float) -> float:
     return sum(counts) / seconds
 
 
-def _work(worker: Worker, url: str, number: int, seconds: float, barrier: multiprocessing.synchronize.Barrier, counts: Any) -> None:
-    step, done = worker(url, number), 0
+def _work(step_of: Callable[[], Callable[[], None]], number: int, seconds: float, barrier: Barrier, counts: Any) -> None:
+    step, done = step_of(), 0
     barrier.wait(60)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:

@@ -3,9 +3,14 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+
+class _Reading(NamedTuple):
+    read: Callable[[], Any]
+    answer: asyncio.Future[Any]
 
 
 class Reads:
@@ -17,30 +22,39 @@ class Reads:
 
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
-        self._running: dict[Hashable, asyncio.Future[Any]] = {}
-        self._next: dict[Hashable, asyncio.Task[Any]] = {}
+        self._running: set[Hashable] = set()
+        self._next: dict[Hashable, _Reading] = {}
 
     async def get(self, key: Hashable, read: Callable[[], T]) -> T:
         """What ``read`` gives, or raises; it begins after this is called."""
-        running = self._running.get(key)
-        if running is None:
-            return await asyncio.shield(self._begin(key, read))
-        if key not in self._next:
-            self._next[key] = asyncio.get_running_loop().create_task(self._follow(running, key, read))
-        result: T = await asyncio.shield(self._next[key])
+        reading = self._next.get(key)
+        if reading is None:
+            loop = asyncio.get_running_loop()
+            reading = self._next[key] = _Reading(read, loop.create_future())
+            if key not in self._running:
+                self._running.add(key)
+                loop.call_soon(self._begin, key)  # with all who ask in this turn of the event loop
+        result: T = await reading.answer
         return result
 
-    def _begin(self, key: Hashable, read: Callable[[], T]) -> asyncio.Future[T]:
-        reading = asyncio.get_running_loop().run_in_executor(self._threads, read)
-        self._running[key] = reading
-        reading.add_done_callback(lambda _: self._end(key, reading))
-        return reading
+    def _begin(self, key: Hashable) -> None:
+        reading = self._next.pop(key)
+        self._threads.submit(self._read, key, reading, asyncio.get_running_loop())
 
-    def _end(self, key: Hashable, reading: asyncio.Future[Any]) -> None:
-        if self._running.get(key) is reading:
-            del self._running[key]
+    def _read(self, key: Hashable, reading: _Reading, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            result, error = reading.read(), None
+        except Exception as caught:  # noqa: BLE001 - it is raised where the answer is waited for
+            result, error = None, caught
+        loop.call_soon_threadsafe(self._end, key, reading.answer, result, error)
 
-    async def _follow(self, running: asyncio.Future[Any], key: Hashable, read: Callable[[], T]) -> T:
-        await asyncio.wait([running])
-        del self._next[key]
-        return await self._begin(key, read)
+    def _end(self, key: Hashable, answer: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+        if not answer.done():
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+        if key in self._next:
+            self._begin(key)
+        else:
+            self._running.discard(key)

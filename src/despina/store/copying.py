@@ -33,7 +33,8 @@ def copy(source: SqliteDatabase, target: PostgresDatabase) -> dict[str, int]:
         StoreError: the target is not empty, one of the two cannot be used, or not all rows have arrived.
     """
     # A transaction of the source that writes nothing keeps its other writers waiting.
-    with source.writing() as read, target.connections.connection() as connection, connection.transaction():
+    with source.writing() as read, target.connections.cursor() as cursor, cursor.connection.transaction():
+        connection = cursor.connection
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
             connection.execute(sql.SQL("SET LOCAL {} = 0").format(sql.Identifier(setting)))
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from despina.store.database import OnEndpoint, OnJob, Rows, Run
-from despina.store.postgres_connections import Connection, Connections
+from despina.store.postgres_connections import Connections, Cursor
 from despina.store.postgres_listener import PostgresListener
 from despina.store.postgres_migrations import LOCK, migrate
 
@@ -33,8 +33,8 @@ class PostgresDatabase:
         self.connections = Connections(url)
         self._listeners: list[PostgresListener] = []
         try:
-            with self.connections.connection() as connection:
-                migrate(connection, self.name)
+            with self.connections.cursor() as cursor:
+                migrate(cursor.connection, self.name)
         except BaseException:
             self.close()
             raise
@@ -49,25 +49,26 @@ class PostgresDatabase:
         # No text of PostgreSQL holds a zero byte: nothing is equal to one that does, or contains it.
         if any(isinstance(value, str) and "\0" in value for value in values.values()):
             return []
-        with self.connections.connection() as connection:
-            return _run(connection, statement, values)
+        with self.connections.cursor() as cursor:
+            return _run(cursor, statement, values)
 
     def write(self, statement: str, values: Mapping[str, Any]) -> Rows:
         """See ``Database``. The transaction is the statement: it costs one round trip."""
-        with self.connections.connection() as connection:
-            return _run(connection, statement, values)
+        with self.connections.cursor() as cursor:
+            return _run(cursor, statement, values)
 
     @contextmanager
     def writing(self, *, alone: bool = False) -> Iterator[Run]:
         """See ``Database``. Each statement sees what was committed before it began (READ COMMITTED)."""
-        with self.connections.connection() as connection:
-            connection.execute(_BEGIN_ALONE if alone else _BEGIN, prepare=False)
+        with self.connections.cursor() as cursor:
+            # Two statements in one go are understood only without binary answers.
+            cursor.connection.execute(_BEGIN_ALONE if alone else _BEGIN, prepare=False)
             try:
-                yield lambda statement, values: _run(connection, statement, values)
-                connection.execute(b"COMMIT", prepare=False)
+                yield lambda statement, values: _run(cursor, statement, values)
+                cursor.execute(b"COMMIT", prepare=False)
             except BaseException:
                 with suppress(psycopg.Error):
-                    connection.execute(b"ROLLBACK", prepare=False)
+                    cursor.execute(b"ROLLBACK", prepare=False)
                 raise
 
     def recall(self, key: Hashable, read: Callable[[], T]) -> T:  # noqa: ARG002 - what others have written is not known
@@ -85,9 +86,9 @@ class PostgresDatabase:
         self.connections.close()
 
 
-def _run(connection: Connection, statement: str, values: Mapping[str, Any]) -> Rows:
-    cursor = connection.execute(_translated(statement), values, binary=True)
-    return cursor.fetchall() if cursor.description else []
+def _run(cursor: Cursor, statement: str, values: Mapping[str, Any]) -> Rows:
+    cursor.execute(_translated(statement), values)
+    return cursor.fetchall() if cursor.rownumber is not None else []
 
 
 @cache

@@ -38,6 +38,7 @@ _ADAPTERS = AdaptersMap(psycopg.adapters)
 _ADAPTERS.register_dumper(int, Int8BinaryDumper)
 
 Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[Any]
 
 
 class Connections:
@@ -49,25 +50,25 @@ class Connections:
         self.name = _shown(self._parameters)
         self._places = threading.BoundedSemaphore(MOST)
         self._lock = threading.Lock()
-        self._idle: list[Connection] = []
+        self._idle: list[Cursor] = []
         self._closed = False
         self._pause, self._not_before, self._refused = _SHORTEST_PAUSE, 0.0, ""
         self.backends: set[int] = set()
         """The server's process ids of all that are open."""
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection for the caller alone, in autocommit mode. Errors of PostgreSQL are raised as StoreError."""
+    def cursor(self) -> Iterator[Cursor]:
+        """A connection for the caller alone, in autocommit mode, with its cursor. Errors of PostgreSQL are raised as StoreError."""
         if not self._places.acquire(timeout=_WAIT_SECONDS):
             raise self.error(f"all {MOST} connections were in use for {_WAIT_SECONDS:g} s")
         try:
-            connection = self._take() or self.connect()
+            cursor = self._take() or self.connect().cursor(binary=True)
             try:
-                yield connection
+                yield cursor
             except psycopg.Error as error:
                 raise self.error(error) from error
             finally:
-                self._give_back(connection)
+                self._give_back(cursor)
         finally:
             self._places.release()
 
@@ -99,8 +100,8 @@ class Connections:
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for connection in idle:
-            self.discard(connection)
+        for cursor in idle:
+            self.discard(cursor.connection)
 
     def error(self, reason: Exception | str) -> StoreError:
         """The error in the domain's words, in one line and without the password."""
@@ -109,7 +110,7 @@ class Connections:
             text = text.replace(self._secret, "***")
         return StoreError(f"The job store {self.name} cannot be used: {text}.")
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> Cursor | None:
         """The connection that was used last: the server has its statements and pages at hand."""
         while True:
             with self._lock:
@@ -117,17 +118,17 @@ class Connections:
                     raise self.error("it is closed")
                 if not self._idle:
                     return None
-                connection = self._idle.pop()
-            if _is_quiet(connection):
-                return connection
-            self.discard(connection)
+                cursor = self._idle.pop()
+            if _is_quiet(cursor.connection):
+                return cursor
+            self.discard(cursor.connection)
 
-    def _give_back(self, connection: Connection) -> None:
+    def _give_back(self, cursor: Cursor) -> None:
         with self._lock:
-            if not self._closed and connection.info.transaction_status is TransactionStatus.IDLE:
-                self._idle.append(connection)
+            if not self._closed and cursor.connection.info.transaction_status is TransactionStatus.IDLE:
+                self._idle.append(cursor)
                 return
-        self.discard(connection)
+        self.discard(cursor.connection)
 
 
 def _is_quiet(connection: Connection) -> bool:
