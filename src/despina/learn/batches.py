@@ -136,8 +136,9 @@ def relabelled(batch: Batch, graph: Graph, labels: EdgeLabels, *, edge_features:
         edge_type: rows for edge_type, rows in carried.items() if edge_type in block.adjacencies}) for block in batch.blocks))
 
 
-def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool, labels: EdgeLabels | None = None) -> Batch:
-    """A sampled neighbourhood; the model computes its seeds."""
+def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool, labels: EdgeLabels | None = None,
+            node_features: bool = True) -> Batch:
+    """A sampled neighbourhood; the model computes its seeds. Without ``node_features`` their vectors come from elsewhere."""
     reads = {node_type: len(indices) for node_type, indices in neighbourhood.nodes.items()}
     blocks = []
     for layer in neighbourhood.layers:
@@ -148,7 +149,7 @@ def sampled(graph: Graph, neighbourhood: Neighbourhood, *, edge_features: bool, 
         blocks.append(Block.of(adjacencies, attributes, reads=reads, computes=layer.destinations))
         reads = layer.destinations
     features = {node_type: FeatureRows.of(features, indices, few=True) for node_type, indices in neighbourhood.nodes.items()
-                if (features := features_of_nodes(graph, node_type))}
+                if node_features and (features := features_of_nodes(graph, node_type))}
     return Batch(nodes={node_type: torch.from_numpy(indices) for node_type, indices in neighbourhood.nodes.items()},
                  features=features, blocks=tuple(blocks))
 

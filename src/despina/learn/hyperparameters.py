@@ -28,6 +28,8 @@ ALL_ENTITIES = 50_000
 
 WHOLE_GRAPH_EDGES = 4_000_000
 """A graph of at most so many edges (both directions counted) whose training part fits into one batch is trained as a whole."""
+AT_ONCE_EDGES = 20_000_000
+"""A graph of more edges (both directions counted) is never computed as a whole, not even to measure or apply a model."""
 
 _Count = Annotated[int, Meta(ge=1)]
 _Width = Annotated[int, Meta(ge=1, le=4096)]
@@ -172,8 +174,17 @@ def training_count(graph: Graph) -> int:
 
 def trains_whole(graph: Graph, batch_size: int) -> bool:
     """Whether each epoch is one step over the whole graph, rather than steps over batches with sampled neighbours."""
-    edges = sum(len(csr.indices) for csr in graph.edges.values())
-    return training_count(graph) <= batch_size and edges <= WHOLE_GRAPH_EDGES
+    return training_count(graph) <= batch_size and edge_count(graph) <= WHOLE_GRAPH_EDGES
+
+
+def computed_at_once(graph: Graph) -> bool:
+    """Whether a model is measured on, and applied to, the whole graph at once, rather than some nodes at a time."""
+    return edge_count(graph) <= AT_ONCE_EDGES
+
+
+def edge_count(graph: Graph) -> int:
+    """The edges, both directions counted."""
+    return sum(len(csr.indices) for csr in graph.edges.values())
 
 
 def propagates(graph: Graph, given: Hyperparameters) -> bool:

@@ -19,8 +19,9 @@ from despina.graph.graph import EdgeType, Graph
 from despina.graph.sampling import NeighbourSampler
 from despina.learn.batches import predicted_edges, sampled, training_graph, whole_graph, without
 from despina.learn.decoders import LinkDecoder
-from despina.learn.hyperparameters import LinkHyperparameters, trains_whole
+from despina.learn.hyperparameters import LinkHyperparameters, computed_at_once, trains_whole
 from despina.learn.labels import Members
+from despina.learn.layerwise import embed_by_layers
 from despina.learn.link_ranker import Ranker
 from despina.learn.models import GraphShape, Model, optimisers
 from despina.learn.predictor import embed
@@ -62,7 +63,8 @@ class Links:
         self._whole = trains_whole(graph, given.batch_size)
         self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
         self._sampler = NeighbourSampler(self._graph, tuple(given.fanout_of(layer) for layer in range(given.num_layer)), seed=seed)
-        self._everything = whole_graph(self._graph, layers=given.num_layer, edge_features=given.use_edge_features)
+        self._everything = whole_graph(self._graph, layers=given.num_layer,
+                                       edge_features=given.use_edge_features) if computed_at_once(graph) else None
         judged = self._random.permutation(self._members.judged)[:JUDGED]
         self._ranker = Ranker(graph)
         self._judged = {kind: rows for kind, (_, rows) in self._members.rows(judged).items() if isinstance(kind, EdgeType)}
@@ -85,7 +87,13 @@ class Links:
     def measure(self) -> float:
         """The filtered mean reciprocal rank on the validation part, both directions; of some of it if it is large."""
         assert isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - of links it is
-        return float(report(self._ranker.rank(self.model.decoder, embed(self.model, self._everything), self._judged))["mrr"])
+        return float(report(self._ranker.rank(self.model.decoder, self._embeddings(), self._judged))["mrr"])
+
+    def _embeddings(self) -> dict[str, Tensor]:
+        if self._everything is not None:
+            return embed(self.model, self._everything)
+        found = embed_by_layers(self.model, self._graph, self._given, labels={})
+        return {node_type: torch.from_numpy(vectors) for node_type, vectors in found.items()}
 
     def _chosen(self, members: NDArray[np.int64]) -> dict[EdgeType, _Edges]:
         return {kind: _Edges(rows=rows, sources=self._ends[kind][0][rows].astype(np.int64),

@@ -8,6 +8,7 @@ for each edge, nor anything of the size of all nodes for each relation. ``bench/
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -30,8 +31,8 @@ class Messages:
     """The rows ``[start, stop)`` of each."""
     means: WeightedEdges
     """From the nodes that are read into rows."""
-    back: WeightedEdges
-    """The same edges and weights from rows to nodes that are read."""
+    n_read: int
+    """Nodes that are read, of all types."""
     sums: WeightedEdges
     """From rows into the nodes that are computed, unweighted."""
     destinations: Tensor
@@ -58,13 +59,19 @@ class Messages:
                            is not None], np.float32)
         destinations = _joined([adjacency.rows.numpy() + first_computed[edge_type.destination]
                                 for edge_type, adjacency in adjacencies.items()], np.int64)
-        row_of_edge = np.repeat(np.arange(rows[-1], dtype=np.int32), np.diff(offsets))
-        back = Csr.group(row_of_edge, sources, n_destination=sum(reads.values()))
         sums = Csr.group(np.arange(rows[-1], dtype=np.int32), destinations.astype(np.int32), n_destination=sum(computes.values()))
         return cls(
             edge_types=tuple(adjacencies), spans=tuple(pairwise(rows)), destinations=torch.from_numpy(destinations),
-            means=weighted(sources, offsets, weights), back=weighted(back.indices, back.indptr, weights[back.edge_ids]),
-            sums=weighted(sums.indices, sums.indptr, None))
+            means=weighted(sources, offsets, weights), n_read=sum(reads.values()), sums=weighted(sums.indices, sums.indptr, None))
+
+    @cached_property
+    def back(self) -> WeightedEdges:
+        """The same edges and weights as ``means``, from rows to nodes that are read. Only gradients need them."""
+        offsets, weights = self.means.offsets.numpy(), self.means.weights
+        assert weights is not None  # noqa: S101 - means have weights
+        row_of_edge = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+        back = Csr.group(row_of_edge, self.means.sources.numpy(), n_destination=self.n_read)
+        return weighted(back.indices, back.indptr, weights.numpy()[back.edge_ids])
 
     def pass_along(self, x: Tensor, matrices: Tensor) -> Tensor:
         """The sums of messages ``[computed, width]`` of nodes ``x``, ``[read, d]``; differentiable once.

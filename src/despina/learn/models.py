@@ -8,7 +8,7 @@ from despina.core.frozen import Frozen
 from despina.core.task import Task
 from despina.graph.graph import EdgeType, Graph
 from despina.learn.adam import Adam
-from despina.learn.batches import Batch, features_of_edges, features_of_nodes
+from despina.learn.batches import Batch, Block, features_of_edges, features_of_nodes
 from despina.learn.decoders import EdgeDecoders, LinkDecoder, NodeDecoder
 from despina.learn.dropout import dropout
 from despina.learn.encoders import NodeEncoder
@@ -102,15 +102,21 @@ class Rgcn(nn.Module):
         encoders = [encoder for encoder in self.encoders if isinstance(encoder, NodeEncoder)]
         return [encoder.embedding for encoder in encoders if encoder.embedding is not None]
 
+    def encode(self, batch: Batch) -> dict[str, Tensor]:
+        """The input vectors of the batch's nodes: what the first convolution reads."""
+        return {node_type: self._drop(self.encoders[self._encoder_index[node_type]](indices, batch.features.get(node_type)))
+                for node_type, indices in batch.nodes.items()}
+
+    def convolve(self, layer: int, block: Block, nodes: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The vectors of the nodes that a layer (from 0) computes, from those that it reads."""
+        computed = self.convolutions[layer](block, nodes)
+        return {node_type: self._drop(torch.relu(self.norms[layer](vectors))) for node_type, vectors in computed.items()}
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The embeddings."""
-        nodes: dict[str, Tensor] = {}
-        for node_type, indices in batch.nodes.items():
-            encoder = self.encoders[self._encoder_index[node_type]]
-            nodes[node_type] = self._drop(encoder(indices, batch.features.get(node_type)))
-        for block, convolution, norm in zip(batch.blocks, self.convolutions, self.norms, strict=True):
-            computed = convolution(block, nodes)
-            nodes = {node_type: self._drop(torch.relu(norm(vectors))) for node_type, vectors in computed.items()}
+        nodes = self.encode(batch)
+        for layer, block in enumerate(batch.blocks):
+            nodes = self.convolve(layer, block, nodes)
         if not batch.blocks:
             nodes = {node_type: torch.relu(vectors) for node_type, vectors in nodes.items()}
         if batch.neighbours is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from despina.graph.graph import Csr, Graph
+from despina.graph.graph import Csr, EdgeType, Graph
 from despina.learn.adjacency import WeightedEdges
 
 TELEPORT = 0.1
@@ -22,10 +22,7 @@ class Neighbours:
     def __init__(self, graph: Graph, *, own: bool = False) -> None:
         node_type = graph.target.node_type
         count = graph.node_counts[node_type]
-        ends = [graph.edges[kind].ends() for kind in graph.edges
-                if kind.source == kind.destination == node_type and not kind.is_reverse_in(graph.edges)]
-        self.count = sum(len(sources) for sources, _ in ends)
-        """Of the links."""
+        ends = [graph.edges[kind].ends() for kind in _among_targets(graph)]
         selves = [(np.arange(count, dtype=np.int32),) * 2] if own else []
         pairs = [*ends, *((destinations, sources) for sources, destinations in ends), *selves]
         sources, destinations = (np.concatenate([np.empty(0, dtype=np.int32), *(pair[i] for pair in pairs)]) for i in (0, 1))
@@ -50,6 +47,16 @@ class Neighbours:
         for _ in range(steps):
             propagated = (1 - TELEPORT) * self.sum(propagated) + TELEPORT * vectors
         return propagated
+
+
+def links_among_targets(graph: Graph) -> int:
+    """How many edges join nodes of the target type."""
+    return sum(len(graph.edges[kind].indices) for kind in _among_targets(graph))
+
+
+def _among_targets(graph: Graph) -> list[EdgeType]:
+    node_type = graph.target.node_type
+    return [kind for kind in graph.edges if kind.source == kind.destination == node_type and not kind.is_reverse_in(graph.edges)]
 
 
 class _Sum(torch.autograd.Function):

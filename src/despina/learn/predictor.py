@@ -12,9 +12,10 @@ from despina.graph.graph import EdgeType, Graph, Target
 from despina.learn.batches import Batch, predicted_edges, training_graph, whole_graph
 from despina.learn.correction import corrected
 from despina.learn.decoders import LinkDecoder
-from despina.learn.hyperparameters import Hyperparameters, Parameters, propagates
+from despina.learn.hyperparameters import Hyperparameters, Parameters, computed_at_once, propagates
 from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.labels import Members, carried_labels
+from despina.learn.layerwise import embed_by_layers
 from despina.learn.models import Model
 from despina.learn.questions import Question, Questioner
 from despina.learn.triples import Triples
@@ -39,7 +40,7 @@ class Predictions:
 
 def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperparameters: Parameters, *,
                   correction: float = 0.0) -> Predictions:
-    """Apply the model to a whole graph, with all neighbours.
+    """Apply the model to a whole graph, with all neighbours; to a large one layer by layer (``layerwise``).
 
     Where links are predicted, those outside the training part carry no messages: they are to be found, not known.
 
@@ -54,9 +55,13 @@ def predict_graph(model: Model | KnowledgeGraphEmbedding, graph: Graph, hyperpar
     assert isinstance(hyperparameters, Hyperparameters)  # noqa: S101 - of a model with convolutions they are
     links = isinstance(model.decoder, LinkDecoder)
     seen = training_graph(graph) if links else graph
-    batch = whole_graph(seen, layers=hyperparameters.num_layer, edge_features=hyperparameters.use_edge_features,
-                        propagates=propagates(graph, hyperparameters), labels=carried_labels(graph, Members.of(graph)))
-    embeddings = embed(model, batch)
+    labels = carried_labels(graph, Members.of(graph))
+    if computed_at_once(graph):
+        embeddings = embed(model, whole_graph(seen, layers=hyperparameters.num_layer, labels=labels, propagates=propagates(
+            graph, hyperparameters), edge_features=hyperparameters.use_edge_features))
+    else:
+        found = embed_by_layers(model, seen, hyperparameters, labels=labels)
+        embeddings = {node_type: torch.from_numpy(vectors) for node_type, vectors in found.items()}
     values: dict[str | EdgeType, NDArray[np.float32]] = {}
     if not links:
         members = Members.of(graph)

@@ -34,7 +34,8 @@ WHOLE_TRAINING = 65_536
 """Up to so many training nodes or edges are proposed to be one batch."""
 
 MANY_NODES = 5_000_000
-"""Beyond these the vectors of all nodes fill the memory of an R-GCN: at 64 numbers 1.3 GB a copy, of which there are eleven."""
+"""Beyond these the vectors of all nodes fill the memory of an R-GCN: at 64 numbers 1.3 GB a copy, of which there are eleven. They
+are narrower then, and nodes that have features have no learnable one beside them."""
 
 MANY_RELATIONS = 50
 """Beyond these the relations' own matrices are too many to be learnt well, and bases are proposed for them."""
@@ -152,7 +153,7 @@ def _convolution(graph: Graph) -> dict[str, Any]:
             _whole("num-bases", 0, 8, 0, 2) if len(graph.edges) // 2 <= MANY_RELATIONS else _whole("num-bases", 0, 40, 40, 10),
             *([_switch("neg-share", on=True)] if links else [])],
         "fixed-param": [
-            _switch("concat-node-embed", on=not by_heart),
+            _switch("concat-node-embed", on=not by_heart and wide),
             _switch("use-self-loop", on=True), _switch("low-mem", on=True),
             {"param": "l2norm", "type": "float", "default": 0.0}, *_stopping(50 if small and not links else 3)],
     }

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from despina.graph.graph import EdgeType, Graph, Labelled, Target
 from despina.learn.configuration import LOWER_IS_BETTER, Evaluation
 from despina.learn.metrics import measure
-from despina.learn.neighbours import Neighbours
+from despina.learn.neighbours import Neighbours, links_among_targets
 
 STRENGTHS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 """:math:`\\alpha`; 0: no correction."""
@@ -74,9 +74,10 @@ def bounded(target: Target, values: Values) -> Values:
 
 def choose_strength(graph: Graph, values: Values, evaluation: Evaluation) -> float:
     """The strength that is best on the validation part, the least of equals; 0 without such a part, or links, or with too many."""
-    part, neighbours = graph.target.nodes, Neighbours(graph)
-    if not 0 < neighbours.count <= MOST_LINKS or not part.valid.any() or part.labels is None:
+    part = graph.target.nodes
+    if not 0 < links_among_targets(graph) <= MOST_LINKS or not part.valid.any() or part.labels is None:
         return 0.0
+    neighbours = Neighbours(graph)
     sign = -1 if evaluation.metric in LOWER_IS_BETTER else 1
     measured = [sign * measure(evaluation.metric, correct(graph, values, strength, neighbours)[part.valid], part.labels[part.valid],
                                topk=evaluation.topk) for strength in STRENGTHS]

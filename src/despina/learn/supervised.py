@@ -15,7 +15,7 @@ from despina.graph.sampling import NeighbourSampler
 from despina.learn.batches import Batch, EdgeLabels, relabelled, sampled, whole_graph
 from despina.learn.configuration import Evaluation
 from despina.learn.decoders import LinkDecoder
-from despina.learn.hyperparameters import Hyperparameters, propagates, trains_whole
+from despina.learn.hyperparameters import Hyperparameters, computed_at_once, propagates, trains_whole
 from despina.learn.labels import Members, carried_labels
 from despina.learn.losses import Loss, classification_loss, regression_loss
 from despina.learn.metrics import measure
@@ -31,7 +31,8 @@ class Supervised:
     """An R-GCN learns the labels of a graph's target (an ``Objective``).
 
     A small graph is trained as a whole: an epoch is one step. Else an epoch visits the training nodes or edges once, in random
-    order, ``batch-size`` at a time, with sampled neighbours. Without a validation part the training part takes its place.
+    order, ``batch-size`` at a time, with sampled neighbours. Without a validation part the training part takes its place. It is
+    judged with all neighbours, in a large graph (``hyperparameters.AT_ONCE_EDGES``) with sampled ones.
 
     Where edges have labels, messages carry those of training edges (Berg, Kipf and Welling, "Graph Convolutional Matrix
     Completion", 2018; Shi et al., "Masked Label Prediction", 2021), but not those of the edges that a step asks for.
@@ -51,15 +52,15 @@ class Supervised:
         self._loss = self._loss_of(self._members.labels[self._members.train])
         self._questioner = Questioner(graph, self._members)
         self._carried = carried_labels(graph, self._members)
-        self._judged = self._questioner.of_all_nodes(self._members.judged)
-        self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features,
-                                       propagates=propagates(graph, given), labels=self._carried)
+        self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features, labels=self._carried,
+                                       propagates=propagates(graph, given)) if computed_at_once(graph) else None
+        self._validation = self._questioner.of_all_nodes(self._members.judged) if self._everything else None
         self._whole = self._questioner.of_all_nodes(self._members.train) if trains_whole(graph, given.batch_size) else None
         self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
         self._seed = seed
         self._random = np.random.default_rng(seed)
-        fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))
-        self._sampler = NeighbourSampler(graph, fanouts, seed=seed)
+        self._fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))
+        self._sampler = NeighbourSampler(graph, self._fanouts, seed=seed)
 
     @contextmanager
     def _hidden(self, asked: NDArray[np.int64]) -> Iterator[EdgeLabels]:
@@ -89,23 +90,28 @@ class Supervised:
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""
-        if self._whole and not self._carried:
+        if self._everything and self._whole and not self._carried:
             yield partial(self._descend, self._everything, self._whole)
             return
-        if self._whole:
+        if self._everything and self._whole:
             asked = self._random.permutation(self._members.train)[:max(1, round(ASKED * len(self._members.train)))]
             with self._hidden(asked) as labels:
                 batch = relabelled(self._everything, self._graph, labels, edge_features=self._given.use_edge_features)
             yield partial(self._descend, batch, self._questioner.of_all_nodes(asked))
             return
-        order = self._random.permutation(self._members.train)
-        for start in range(0, len(order), self._given.batch_size):
-            asked = order[start:start + self._given.batch_size]
-            seeds, question = self._questioner.of_seeds(asked)
-            with self._hidden(asked) as labels:
-                batch = sampled(self._graph, self._sampler.sample(seeds), edge_features=self._given.use_edge_features,
-                                labels=labels)
-            yield partial(self._descend, batch, question)
+        for asked in self._stretches(self._random.permutation(self._members.train)):
+            yield partial(self._descend, *self._around(asked, self._sampler))
+
+    def _stretches(self, members: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """So many of them as make a batch, one after another."""
+        for start in range(0, len(members), self._given.batch_size):
+            yield members[start:start + self._given.batch_size]
+
+    def _around(self, asked: NDArray[np.int64], sampler: NeighbourSampler) -> tuple[Batch, Question]:
+        """The sampled neighbourhood of some members, in which they do not answer for themselves, and the question for them."""
+        seeds, question = self._questioner.of_seeds(asked)
+        with self._hidden(asked) as labels:
+            return sampled(self._graph, sampler.sample(seeds), edge_features=self._given.use_edge_features, labels=labels), question
 
     def _descend(self, batch: Batch, question: Question) -> Tensor:
         assert not isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - labels are no links
@@ -114,5 +120,16 @@ class Supervised:
 
     def measure(self) -> float:
         """The metric on the validation part."""
-        values = values_of(self.model, embed(self.model, self._everything), self._judged, self._graph.target)
-        return measure(self._evaluation.metric, values, self._labels[self._judged.members].numpy(), topk=self._evaluation.topk)
+        found = [(values_of(self.model, embed(self.model, batch), question, self._graph.target), question.members)
+                 for batch, question in self._judged()]
+        values, members = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return measure(self._evaluation.metric, values, self._labels[members].numpy(), topk=self._evaluation.topk)
+
+    def _judged(self) -> Iterator[tuple[Batch, Question]]:
+        """What the validation part is answered from: of a large graph the same sampled neighbourhoods each time."""
+        if self._everything and self._validation:
+            yield self._everything, self._validation
+            return
+        sampler = NeighbourSampler(self._graph, self._fanouts, seed=self._seed)
+        for asked in self._stretches(self._members.judged):
+            yield self._around(asked, sampler)

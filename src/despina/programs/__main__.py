@@ -8,6 +8,7 @@ tells success and 1 failure. SIGTERM ends the program at once.
 import logging
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def _outcome(path: Path) -> dict[str, Any]:
             os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // spec.share)) if spec.share else "1")
         # Threads that wait are to sleep: beside other work spinning ones make training slower (bench/train.py).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        tempfile.tempdir = str(Path.cwd())  # large files that are needed meanwhile belong to the data's disk
         return {"result": _run(spec, Context(folder=Path.cwd(), store=open_artifacts()))}
     except InputFault as fault:
         log.error("%s", fault.reason)  # noqa: TRY400 - the input is at fault; where we noticed says nothing
