@@ -140,7 +140,7 @@ def run(export: Path, data: Path) -> dict[str, Any]:
         assert server.stdout is not None
         client = boto3.client("neptunedata", endpoint_url=server.stdout.readline().split()[-1], region_name="us-east-1",
                               config=Config(signature_version=UNSIGNED))
-        watch = Watch()
+        watch = Watch(data)
         try:
             name = f"large-{time.time_ns()}"
             client.start_ml_data_processing_job(id=name, inputDataS3Location=export.as_uri(),
@@ -162,8 +162,9 @@ def run(export: Path, data: Path) -> dict[str, Any]:
 class Watch:
     """Reads, a few times a second, how much memory each program has."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: Path) -> None:
         self.programs: dict[str, dict[str, float]] = {}
+        self._data = data
         self._begun: dict[int, float] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work)
@@ -186,7 +187,10 @@ class Watch:
         command = (process / "cmdline").read_bytes().split(b"\0")
         if b"despina.programs" not in command or b"-I" in command:
             return
-        spec = json.loads(Path(command[command.index(b"despina.programs") + 1].decode()).read_bytes())
+        path = Path(command[command.index(b"despina.programs") + 1].decode())
+        if not path.is_relative_to(self._data):
+            return  # another server's
+        spec = json.loads(path.read_bytes())
         status = dict(re.findall(r"^(RssAnon|VmHWM):\s+(\d+) kB$", (process / "status").read_text(), re.MULTILINE))
         row = self.programs.setdefault(spec["work"]["type"], {"seconds": 0, "anon_mib": 0, "all_mib": 0})
         begun = self._begun.setdefault(int(process.name), time.monotonic())
