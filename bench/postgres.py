@@ -156,7 +156,7 @@ def contending(worker: Worker, url: str, seconds: float) -> float:
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    return sum(counts) / seconds
+    return float(sum(counts[:])) / seconds
 
 
 def _work(step_of: Callable[[], Callable[[], None]], number: int, seconds: float, barrier: Barrier, counts: Any) -> None:

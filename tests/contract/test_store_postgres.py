@@ -231,7 +231,12 @@ def test_wishes_of_others_are_told_and_ones_own_are_not(url: str) -> None:
     assert first(lambda: theirs.endpoints.create(endpoint("e"), invocation=None, most=9)) == "e"
     end_connections(url)
     numbers = count()
-    wait_for("the listener to have a new connection", lambda: add(theirs.jobs, f"later-{next(numbers)}") and not told.empty())
+
+    def is_told() -> bool:
+        add(theirs.jobs, f"later-{next(numbers)}")
+        return not told.empty()
+
+    wait_for("the listener to have a new connection", is_told)
     for stores in (ours, theirs):
         stores.close()
 

@@ -1,14 +1,16 @@
-"""The SQLite store does what the reference in memory does, whatever is asked of it and in whatever order."""
+"""The stores in databases do what the reference in memory does, whatever is asked of them and in whatever order."""
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec.structs import replace
+from tests.postgres import Cluster
 
 from despina.core.errors import DespinaError
 from despina.core.job import Job, JobKind, Status
@@ -29,10 +31,14 @@ class Stores(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.stores = [open_store(":memory:"), open_store(Path(self.folder.name) / "jobs.db")]
+        self.stores = [open_store(":memory:"), self.open()]
         self.now = START
         self.leases: list[Lease] = []
         self.tokens: list[str | None] = [None, "junk"]
+
+    def open(self) -> JobStore:
+        """The store that is compared with the reference, empty."""
+        return open_store(Path(self.folder.name) / "jobs.db")
 
     def teardown(self) -> None:
         for store in self.stores:
@@ -122,3 +128,14 @@ class Stores(RuleBasedStateMachine):
 
 Stores.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestStores = Stores.TestCase
+
+
+def test_postgresql(postgresql: Cluster) -> None:
+    with postgresql.database() as url:
+        class PostgresqlStores(Stores):
+            def open(self) -> JobStore:
+                with psycopg.connect(url, autocommit=True) as connection:
+                    connection.execute("TRUNCATE jobs")
+                return open_store(url)
+
+        run_state_machine_as_test(PostgresqlStores, settings=settings(max_examples=10, stateful_step_count=30, deadline=None))

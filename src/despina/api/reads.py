@@ -54,6 +54,11 @@ class Reads:
                 answer.set_result(result)
             else:
                 answer.set_exception(error)
+        # Not at once: who is answered in the next turn often asks the same again in the one after it.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._go_on, key)
+
+    def _go_on(self, key: Hashable) -> None:
         if key in self._next:
             self._begin(key)
         else:
