@@ -27,7 +27,8 @@ BUCKET = "all"
 SHARED = "shared"
 """Another one."""
 _KEYS = {"identities": [
-    {"name": "owner", "credentials": [{"accessKey": OWNER[0], "secretKey": OWNER[1]}], "actions": ["Admin", "Read", "Write", "List"]},
+    {"name": "owner", "credentials": [{"accessKey": OWNER[0], "secretKey": OWNER[1]}],
+     "actions": ["Admin", "Read", "Write", "List"]},
     {"name": "reader", "credentials": [{"accessKey": READER[0], "secretKey": READER[1]}],
      "actions": [f"Read:{SHARED}", f"List:{SHARED}"]}]}
 _PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port",
@@ -55,7 +56,7 @@ class Seaweed:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_program(), "-logtostderr=true", "server", f"-dir={self._folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-                 "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=500", *ports, "-s3",
+                 "-master.telemetry=false", "-master.electionTimeout=300ms", "-master.heartbeatInterval=50ms", "-master.volumeSizeLimitMB=64", "-volume.max=500", *ports, "-s3",
                  "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
                  f"-s3.config={self._folder / 'keys.json'}"],
                 cwd=self._folder, stdout=log, stderr=log, env={**os.environ, "HOME": str(self._folder)})
@@ -96,6 +97,9 @@ class Seaweed:
         if self._process is not None:
             self.kill()
         shutil.rmtree(self._folder)
+        for port in self._ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where it puts them
+                left.unlink()
 
     def client(self, keys: tuple[str, str] = OWNER) -> Any:
         """boto3's client of it."""

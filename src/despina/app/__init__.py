@@ -42,6 +42,8 @@ from despina.store import open_endpoint_store, open_key_store, open_store
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
+ARTIFACT_PATIENCE_SECONDS = 5.0
+"""How long a request waits for an S3 server that gives no answer; the programs of jobs have more time."""
 
 
 def _next_turn(call: Callable[[], None]) -> None:
@@ -69,7 +71,7 @@ class Parts:
         except OSError as error:
             raise DespinaError(f"The data directory {data} cannot be used: {error.strerror}.") from None
         clock = SystemClock()
-        artifacts = open_artifacts(self.folders["s3"])
+        artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS)
         self.store: JobStore = open_store(settings.database_url or data / "despina.db")
         self.endpoint_store: EndpointStore = open_endpoint_store(settings.database_url or data / "despina.db")
         hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
@@ -82,7 +84,8 @@ class Parts:
 
         self.engine: LocalEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
-            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user},
+            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache"),
+                         "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user},
             on_change=on_change)
         self.keys: KeyStore = open_key_store(settings.database_url or data / "despina.db")
         principals = Principals(configured_principals(settings, data), self.keys)

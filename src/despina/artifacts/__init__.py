@@ -10,11 +10,12 @@ from despina.artifacts.s3 import S3Artifacts
 from despina.artifacts.s3_server import S3Server
 from despina.core.ports import ArtifactStore
 
-__all__ = ["PATIENCE_SECONDS", "open_artifacts"]
+__all__ = ["ENDPOINTS", "PATIENCE_SECONDS", "open_artifacts"]
 
 PATIENCE_SECONDS = 900.0
 """How long an S3 server that gives no answer is asked again by those who have the time, as the programs of jobs have."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""The variables that may name an S3 server, the first one set holds."""
 
 
 def open_artifacts(folder: Path | None = None, *, cache: Path | None = None,

@@ -101,7 +101,7 @@ class FolderArtifacts:
         """Raises ArtifactError if this process may not write at ``location``, or there is a file in its way. Nothing is made."""
         root, names = self._place(location)
         path = root.joinpath(*names)
-        nearest = next(above for above in (path, *path.parents) if above.exists())
+        nearest = next(above for above in (path, *path.parents) if os.path.exists(above))  # noqa: PTH110 - False where it may not be looked
         if not nearest.is_dir():
             raise ArtifactError(f"Cannot write to {location}: {nearest} is not a folder.")
         if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):

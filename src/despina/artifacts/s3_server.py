@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -45,18 +46,19 @@ class S3Server:
     """An S3 server, with the credentials and the region of the environment's ``AWS_*`` variables."""
 
     def __init__(self, endpoint: str, *, patience_seconds: float) -> None:
-        """``endpoint``: its URL. ``patience_seconds``: how long it is asked again when it does not answer, or fails (5xx)."""
-        self.endpoint = endpoint
-        self.patience_seconds = patience_seconds
-        self._buckets: dict[str, S3Store] = {}
-
-    def bucket(self, name: str) -> "S3Store":
-        """A bucket, whether it exists or not.
+        """``endpoint``: its URL. ``patience_seconds``: how long it is asked again when it does not answer, or fails (5xx).
 
         Raises:
             NotOffered: obstore is not installed.
             DespinaError: the endpoint is no URL, or the environment has no credentials.
         """
+        _check(endpoint)
+        self.endpoint = endpoint
+        self.patience_seconds = patience_seconds
+        self._buckets: dict[str, S3Store] = {}
+
+    def bucket(self, name: str) -> "S3Store":
+        """A bucket, whether it exists or not."""
         if name not in self._buckets:
             self._buckets[name] = _bucket(self.endpoint, name, self.patience_seconds)
         return self._buckets[name]
@@ -109,23 +111,26 @@ class S3Server:
         return None
 
 
-def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
-    try:
-        from obstore.store import S3Store  # only who has an S3 server needs it
-    except ImportError:
-        raise NotOffered("Artefacts on an S3 server need the package obstore: pip install 'despina[s3]'.") from None
+def _check(endpoint: str) -> None:
+    if find_spec("obstore") is None:
+        raise NotOffered("Artefacts on an S3 server need the package obstore: pip install 'despina[s3]'. "
+                         "Without AWS_ENDPOINT_URL_S3 a folder stands in for S3.")
     url = urlsplit(endpoint)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    if url.scheme not in {"http", "https"} or not url.hostname or url.path not in {"", "/"}:
         raise DespinaError(f"AWS_ENDPOINT_URL_S3 is '{endpoint}'; it must be a URL as https://s3.example.com:8333.")
     # Elsewhere than at AWS there is nothing that would give a machine credentials, and obstore would ask for them in vain.
     if not url.hostname.endswith(".amazonaws.com") and not any(os.environ.get(variable) for variable in _KEY_SOURCES):
         raise DespinaError(f"There are no credentials for the S3 server at {endpoint}: set AWS_ACCESS_KEY_ID and "
                            "AWS_SECRET_ACCESS_KEY.")
+
+
+def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
+    from obstore.store import S3Store  # only who has an S3 server needs it
     bundle = os.environ.get("AWS_CA_BUNDLE")
     return S3Store(
         name, endpoint=endpoint, virtual_hosted_style_request=False,
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-        client_options={"allow_http": url.scheme == "http", "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+        client_options={"allow_http": endpoint.startswith("http:"), "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                         "timeout": timedelta(seconds=min(REQUEST_SECONDS, max(patience_seconds, 1.0))),
                         **({"root_certificate": Path(bundle).read_bytes()} if bundle else {})},
         retry_config={"max_retries": 1000, "retry_timeout": timedelta(seconds=min(SIGNED_SECONDS, patience_seconds)),
