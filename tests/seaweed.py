@@ -56,7 +56,8 @@ class Seaweed:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_program(), "-logtostderr=true", "server", f"-dir={self._folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-                 "-master.telemetry=false", "-master.electionTimeout=300ms", "-master.heartbeatInterval=50ms", "-master.volumeSizeLimitMB=64", "-volume.max=500", *ports, "-s3",
+                 "-master.telemetry=false", "-master.electionTimeout=300ms", "-master.heartbeatInterval=50ms",
+                 "-master.volumeSizeLimitMB=64", "-volume.max=500", *ports, "-s3",
                  "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
                  f"-s3.config={self._folder / 'keys.json'}"],
                 cwd=self._folder, stdout=log, stderr=log, env={**os.environ, "HOME": str(self._folder)})
@@ -98,7 +99,7 @@ class Seaweed:
             self.kill()
         shutil.rmtree(self._folder)
         for port in self._ports.values():
-            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where it puts them
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink()
 
     def client(self, keys: tuple[str, str] = OWNER) -> Any:

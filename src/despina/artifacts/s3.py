@@ -34,9 +34,9 @@ _NO_VERSION: Any = {"e_tag": '"00000000000000000000000000000000"'}
 class S3Artifacts:
     """An ``ArtifactStore`` on an S3 server, for ``s3://`` locations.
 
-    What is put carries its SHA-256 as metadata (``x-amz-meta-sha256``), and is compared with it when it is read; bodies of requests
-    are signed, so that the server refuses what was altered on its way to it. Files of others have no such metadata: of those the
-    size is checked, and that all parts are of one version.
+    Each request that brings content names its SHA-256 (``x-amz-checksum-sha256``), so that the server refuses what was altered on
+    its way. What is put carries that of the whole file as metadata (``x-amz-meta-sha256``), and is compared with it when it is read.
+    Files of others have none: of those the size is checked, and that all parts are of one version.
     """
 
     def __init__(self, server: S3Server, cache: Cache) -> None:

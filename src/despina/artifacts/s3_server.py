@@ -38,6 +38,8 @@ LONGEST_PAUSE_SECONDS = 10.0
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}
+_ALTERED = {"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+"""A body is not what was sent: it is sent again."""
 _KEY_SOURCES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE")
 
@@ -105,7 +107,7 @@ class S3Server:
                                  f"credentials that Despina has need {action} there.")
         if isinstance(fault, FileNotFoundError) or (status and status[1] == "412"):
             return FileNotFoundError(f"There is no {location}, or not in the version that was asked for.")
-        final = status is not None and status[1].startswith("4") and status[1] not in {"408", "429"}
+        final = code not in _ALTERED and status is not None and status[1].startswith("4") and status[1] not in {"408", "429"}
         if final or isinstance(fault, ValueError) or type(fault).__name__ in {"InvalidPathError", "NotSupportedError"}:
             return ArtifactError(f"Cannot {verb} {location}: {_first_line(fault)}")
         return None
@@ -128,7 +130,7 @@ def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
     from obstore.store import S3Store  # only who has an S3 server needs it
     bundle = os.environ.get("AWS_CA_BUNDLE")
     return S3Store(
-        name, endpoint=endpoint, virtual_hosted_style_request=False,
+        name, endpoint=endpoint, virtual_hosted_style_request=False, checksum_algorithm="SHA256",
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
         client_options={"allow_http": endpoint.startswith("http:"), "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                         "timeout": timedelta(seconds=min(REQUEST_SECONDS, max(patience_seconds, 1.0))),

@@ -57,8 +57,8 @@ class Jobs:
             MissingMember: there is no role where there must be one; a custom model whose scripts are not given.
             AccessDenied: the role may not read or write where the job would.
             BaseJobMissing, BaseJobNotCompleted: a job that this one builds on.
-            InvalidLocation: there is nothing at the input location, nothing can be written at the output location, or it is one that
-                the server does not offer.
+            InvalidLocation: there is nothing at the input location, nothing can be written at the output location, or one of
+                them is none that the server offers.
             ConflictingArguments: a transform job with a training job and a trial, or with scripts for a model that has none.
             NotOffered: a custom model, where they are switched off.
         """
