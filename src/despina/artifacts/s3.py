@@ -35,7 +35,7 @@ class S3Artifacts:
     """An ``ArtifactStore`` on an S3 server, for ``s3://`` locations.
 
     Each request that brings content names its SHA-256 (``x-amz-checksum-sha256``), so that the server refuses what was altered on
-    its way. What is put carries that of the whole file as metadata (``x-amz-meta-sha256``), and is compared with it when it is read.
+    its way. What is put carries that of the whole file as metadata (``x-amz-meta-sha256``) and is compared with it when it is read.
     Files of others have none: of those the size is checked, and that all parts are of one version.
     """
 
