@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from tests.exports import write_export
 from tests.postgres import Cluster, postgresql_cluster
+from tests.seaweed import seaweed
 from tests.serving import Server
+
+__all__ = ["seaweed"]
 
 
 @pytest.fixture(scope="session")

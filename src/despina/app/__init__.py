@@ -44,6 +44,8 @@ PROGRAMS = "despina.programs"
 """The module that an engine starts."""
 _NOT_FOR_RUNS = ("DESPINA_DATABASE_URL", "PGPASSWORD")
 """Variables of the environment that no run is to see: a program, possibly of a user's own, has no business in the database."""
+ARTIFACT_PATIENCE_SECONDS = 5.0
+"""How long a request waits for an S3 server that gives no answer; the programs of jobs have more time."""
 
 
 def _next_turn(call: Callable[[], None]) -> None:
@@ -71,7 +73,7 @@ class Parts:
         except OSError as error:
             raise DespinaError(f"The data directory {data} cannot be used: {error.strerror}.") from None
         clock = SystemClock()
-        artifacts = open_artifacts(self.folders["s3"])
+        artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS)
         self.stores = open_stores(settings.database_url or data / "despina.db")
         self.hints, self.endpoint_hints = hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
 
@@ -83,8 +85,8 @@ class Parts:
 
         self.engine: LocalEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
-            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user,
-                         **dict.fromkeys(_NOT_FOR_RUNS, "")},
+            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache"),
+                         "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user, **dict.fromkeys(_NOT_FOR_RUNS, "")},
             on_change=on_change)
         principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None

@@ -77,6 +77,9 @@ class HandDriven:
     def demand(self, role: str | None, action: str, location: Location, paths: Iterable[str] = ("",)) -> None:
         """Roles have no bounds here."""
 
+    def check_writable(self, location: Location) -> None:
+        pass
+
     def delete(self, location: Location) -> int:
         if self.delete_error:
             raise self.delete_error
