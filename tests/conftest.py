@@ -1,5 +1,6 @@
 """Fixtures that several suites share: real servers on loopback."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.exports import write_export
+from tests.ray_cluster import RayCluster
 from tests.serving import Server
 
 
@@ -28,6 +30,18 @@ def trained_data(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Path
     assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
     server.stop()
     return server.data_dir
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A Ray cluster of one node."""
+    if importlib.util.find_spec("ray") is None:
+        if os.environ.get("CI"):
+            raise AssertionError("Ray is not installed, and CI is set.")
+        pytest.skip("Ray is not installed")
+    cluster = RayCluster(cores=4)
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture

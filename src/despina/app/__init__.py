@@ -32,16 +32,17 @@ from despina.core.endpoint import endpoint_of_run, is_endpoint_run
 from despina.core.errors import DespinaError
 from despina.core.job import JobKind
 from despina.core.names import Cluster
-from despina.core.ports import EndpointStore, JobStore, KeyStore
+from despina.core.ports import EndpointStore, JobStore, KeyStore, WholeEngine
 from despina.core.principal import AccessKey, Principal
 from despina.core.roles import ParameterGroup
 from despina.engine import open_engine
-from despina.engine.local import LocalEngine
 from despina.settings import Settings
 from despina.store import open_endpoint_store, open_key_store, open_store
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
+PROGRAM_VARIABLES = frozenset({"DESPINA_SENTENCE_MODEL", "DESPINA_WORD_VECTORS"})
+"""What is configured for programs alone."""
 
 
 def _next_turn(call: Callable[[], None]) -> None:
@@ -80,10 +81,11 @@ class Parts:
             else:
                 hints.wake(plans.job_of_run(run_id))
 
-        self.engine: LocalEngine = open_engine(
+        self.engine: WholeEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
-            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user},
-            on_change=on_change)
+            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user,
+                         **passed_on(os.environ)},
+            on_change=on_change, deployment=cluster(settings).fingerprint, is_service=is_endpoint_run)
         self.keys: KeyStore = open_key_store(settings.database_url or data / "despina.db")
         principals = Principals(configured_principals(settings, data), self.keys)
         self.gate: Gate | None = None
@@ -139,6 +141,12 @@ def api(settings: Settings, parts: Parts) -> Api:
 def parameter_group(settings: Settings) -> ParameterGroup:
     """The roles that requests may name."""
     return ParameterGroup(roles=settings.roles, default=settings.neptune_ml_iam_role)
+
+
+def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this process that its programs read, also on other machines: not those that name files of this one."""
+    return {name: value for name, value in environ.items()
+            if name in PROGRAM_VARIABLES or (name.startswith("AWS_") and not name.endswith(("_FILE", "_BUNDLE")))}
 
 
 def job_rules(settings: Settings) -> JobRules:
