@@ -11,7 +11,7 @@ from tests.contract.engine_world import LocalWorld, RayWorld, World
 from tests.serving import wait_for
 
 from despina.core.job import Observation, Progress, RunState
-from despina.core.ports import RunLogs, WholeEngine
+from despina.core.ports import Engine, RunLogs, WholeEngine
 from despina.engine.local import LocalEngine
 
 AnyWorld = World[WholeEngine] | World[LocalEngine]
@@ -28,6 +28,14 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyWorld]:
 def expect(read: Callable[[], tuple[bytes, int]], wanted: tuple[bytes, int]) -> None:
     """What a program has written may be a moment under way."""
     wait_for("the log", lambda: read() == wanted)
+
+
+def forgets(engine: Engine, run_id: str) -> bool:
+    try:
+        engine.forget(run_id)
+    except ValueError:
+        return False
+    return True
 
 
 # How runs end
@@ -138,7 +146,8 @@ def test_an_unknown_run_has_no_state(world: AnyWorld) -> None:
 def test_an_id_that_is_no_plain_name_is_refused(world: AnyWorld, run_id: str) -> None:
     engine = world.open()
     verbs: list[Callable[[], object]] = [
-        lambda: engine.submit(replace(world.spec("run", "succeed"), run_id=run_id)), lambda: engine.observe(run_id), lambda: engine.stop(run_id),
+        lambda: engine.submit(replace(world.spec("run", "succeed"), run_id=run_id)), lambda: engine.observe(run_id),
+        lambda: engine.stop(run_id),
         lambda: engine.read(run_id, offset=0, limit=1),
     ]
     for verb in verbs:
@@ -177,7 +186,7 @@ def test_a_run_that_has_ended_is_forgotten_with_all_that_was_kept_of_it(world: A
     engine = world.open()
     engine.submit(world.spec("run", "succeed"))
     world.end(engine, "run")
-    engine.forget("run")
+    wait_for("the engine to let go of the run", lambda: forgets(engine, "run"))
     assert engine.observe("run") == Observation(state=None)
     assert engine.read("run", offset=0, limit=1) == (b"", 0)
     engine.forget("run")

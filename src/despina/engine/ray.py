@@ -1,6 +1,7 @@
 """The Ray engine: each run is a job of a Ray cluster. It keeps nothing; what is known of runs lies with Ray and on their nodes."""
 
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from despina.core.job import Observation, RunSpec, RunState
 from despina.engine.folder import checked
 from despina.engine.lines import check, whole_lines
 from despina.engine.ray_jobs import NodeGone, RayJob, RayJobs
-from despina.engine.ray_record import LONGEST_WORD, PIECE, Order, Record, file_of, mark_of, pack
-from despina.engine.ray_verdict import END, NEVER_STARTED, judge
+from despina.engine.ray_record import FILES, LONGEST_WORD, PIECE, Order, file_of, mark_of, pack
+from despina.engine.ray_verdict import END, is_let_go, judge
 from despina.engine.ray_watch import Watch
 from despina.engine.slots import Needs, ask
 
@@ -44,8 +45,6 @@ class RayEngine:
     def __init__(self, *, jobs: RayJobs, orders: Orders, on_change: Callable[[str], None]) -> None:
         self._jobs = jobs
         self._orders = orders
-        self._records: dict[str, Record] = {}
-        """The last record of each run that is watched and has begun."""
         self._watch = Watch(look=self._look, on_change=on_change)
 
     def submit(self, spec: RunSpec) -> None:
@@ -53,16 +52,17 @@ class RayEngine:
         submission_id = self._submission_id(spec.run_id)
         slots = ask(self._jobs.nodes(), Needs(share=spec.share, memory_mib=spec.memory_mib))
         orders = self._orders
-        word = pack(Order(version=orders.version, submission_id=submission_id, spec=spec, module=orders.module, cores=slots.cores,
-                          grace_seconds=orders.grace_seconds, cluster=orders.cluster))
+        order = Order(version=orders.version, submission_id=submission_id, files=uuid.uuid4().hex, spec=spec, module=orders.module,
+                      cores=slots.cores, grace_seconds=orders.grace_seconds, cluster=orders.cluster)
+        word = pack(order)
         if len(word) > LONGEST_WORD:
             reason = f"The run's specification has {len(word)} bytes when packed. A node takes {LONGEST_WORD}: use fewer trials."
             self._record_end(submission_id, Observation(state=RunState.FAILED, failure_reason=reason, finished_at=_now()))
             return
-        entrypoint = f"exec python -m despina.engine.ray_run {submission_id} {word}"
-        self._jobs.submit(submission_id, entrypoint=entrypoint, env_vars=orders.environment,
-                          metadata={"despina_run": spec.run_id}, slots=slots)
-        self._watch.follow(spec.run_id, Observation(state=RunState.PENDING))
+        entrypoint = f"exec python -m despina.engine.ray_run {order.files} {word}"
+        if self._jobs.submit(submission_id, entrypoint=entrypoint, env_vars=orders.environment,
+                             metadata={"despina_run": spec.run_id, FILES: order.files}, slots=slots):
+            self._watch.follow(spec.run_id, Observation(state=RunState.PENDING))
 
     def observe(self, run_id: str) -> Observation:
         """What is known of the run: of one that is live, what was seen last, since when whoever asks is told of what changes.
@@ -94,13 +94,19 @@ class RayEngine:
         if job.status == "PENDING":
             self._jobs.submit(mark_of(submission_id), entrypoint=_NOTHING)
         self._jobs.stop(submission_id)
-        self._watch.follow(run_id, Observation(state=RunState.PENDING))
+        self._watch.follow(run_id, Observation(state=RunState(job.status.lower())))
 
     def forget(self, run_id: str) -> None:
-        """Delete what Ray keeps of a run that has ended, or never was. The log stays on the node until its session is deleted."""
+        """Delete what Ray keeps of a run that has ended, or never was. The log stays on the node until its session is deleted.
+
+        A run has not ended for this purpose while Ray may still be at work on its job.
+        """
         submission_id = self._submission_id(run_id)
-        state = self._look(run_id).state
-        if state is not None and (state.is_live or not self._jobs.delete(submission_id)):
+        job, seen = self._ask(run_id)
+        if job is None:
+            return
+        live = seen.state is not None and seen.state.is_live
+        if live or not is_let_go(job, _now()) or not self._jobs.delete(submission_id):
             raise ValueError(f"The run {run_id} has not ended: it cannot be forgotten.")
         self._jobs.delete(mark_of(submission_id))
 
@@ -112,22 +118,20 @@ class RayEngine:
         Only whole lines, unless the run is over or a line is longer than ``limit``.
         """
         check(offset, limit)
-        submission_id = self._submission_id(run_id)
-        job = self._jobs.get(submission_id)
-        if job is None or job.driver_node_id is None:
+        job, seen = self._ask(run_id)  # first: nothing is written to the log after the end
+        if job is None or job.driver_node_id is None or not _files(job):
             return b"", offset
-        state = self._look(run_id).state  # first: nothing is written to the log after the end
         text = b""
         try:
             while len(text) < limit:
                 number, start = divmod(offset + len(text), PIECE)
-                piece = self._jobs.read_log_file(job.driver_node_id, file_of(submission_id, f"log.{number}")) or b""
+                piece = self._jobs.read_log_file(job.driver_node_id, file_of(_files(job), f"log.{number}")) or b""
                 text += piece[start:start + limit - len(text)]
                 if len(piece) < PIECE:
                     break
         except NodeGone:
             return b"", offset
-        text = whole_lines(text, limit, over=state is None or not state.is_live)
+        text = whole_lines(text, limit, over=seen.state is not None and not seen.state.is_live)
         return text, offset + len(text)
 
     def close(self) -> None:
@@ -142,31 +146,34 @@ class RayEngine:
         return self._jobs.submit(submission_id, entrypoint=_NOTHING, metadata={END: msgspec.json.encode(end).decode()})
 
     def _look(self, run_id: str) -> Observation:
-        """Ask the cluster for the run."""
+        """What the cluster knows of the run."""
+        return self._ask(run_id)[1]
+
+    def _ask(self, run_id: str) -> tuple[RayJob | None, Observation]:
+        """Ask the cluster for the run's job, and for what is to be made of it."""
         submission_id = self._submission_id(run_id)
         job = self._jobs.get(submission_id)
-        record, node_gone = self._record(run_id, submission_id, job)
+        record, node_gone = self._record(job)
         marked = job is not None and record is None and self._jobs.get(mark_of(submission_id)) is not None
         seen = judge(job, record, marked=marked, node_gone=node_gone, now=_now())
-        if job is not None and seen.state is None and job.error_type == NEVER_STARTED:
-            self._jobs.delete(submission_id)  # the id is free again: the run can be given to Ray once more
-        if seen.state is None or not seen.state.is_live:
-            self._records.pop(run_id, None)
-        return seen
+        if job is not None and seen.state is None and is_let_go(job, _now()):
+            self._jobs.delete(submission_id)  # given up by Ray: the id is free again, so that it can be given the run once more
+        return job, seen
 
-    def _record(self, run_id: str, submission_id: str, job: RayJob | None) -> tuple[Record | None, bool]:
+    def _record(self, job: RayJob | None) -> tuple[Observation | None, bool]:
         """What the run's node has told, and whether the node is gone."""
-        if job is None or job.driver_node_id is None:
+        if job is None or job.driver_node_id is None or not _files(job):
             return None, False
         try:
-            text = self._jobs.read_log_file(job.driver_node_id, file_of(submission_id, "record.json"))
+            text = self._jobs.read_log_file(job.driver_node_id, file_of(_files(job), "record.json"))
         except NodeGone:
-            return self._records.get(run_id), True
-        if text is None:
-            return None, False
-        record = msgspec.json.decode(text, type=Record)
-        self._records[run_id] = record
-        return record, False
+            return None, True
+        return (msgspec.json.decode(text, type=Observation) if text else None), False
+
+
+def _files(job: RayJob) -> str:
+    """What names the files of the job's run; nothing of a job that only stands for something."""
+    return (job.metadata or {}).get(FILES, "")
 
 
 def _now() -> int:

@@ -16,12 +16,18 @@ from despina.core.errors import NotOffered
 from despina.engine.slots import Slots
 
 TIMEOUT_SECONDS = 5.0
+NODE_SECONDS = 3
+"""How long the cluster's server waits for one of its nodes."""
 _URL = re.compile(r"(ray|ray\+https)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})/?")
 _T = TypeVar("_T")
 
 
 class RayUnreachable(ConnectionError):
     """The cluster does not answer, or not as Ray does. Nothing is known of its jobs then."""
+
+
+class NodeSilent(ConnectionError):
+    """The cluster answers, and the node does not, for the moment."""
 
 
 class NodeGone(Exception):
@@ -100,8 +106,8 @@ class RayJobs:
         return status in {200, 404}
 
     def read_log_file(self, node_id: str, name: str) -> bytes | None:
-        """A file in the log folder of a node's Ray session, or None when there is none of this name. Raises NodeGone."""
-        query = {"node_id": node_id, "filename": name, "lines": -1, "timeout": int(TIMEOUT_SECONDS)}
+        """A file in the log folder of a node's Ray session; None: there is none of this name. Raises NodeGone, NodeSilent."""
+        query = {"node_id": node_id, "filename": name, "lines": -1, "timeout": NODE_SECONDS}
         path = f"/api/v0/logs/file?{urlencode(query)}"
         status, answer = self._call("GET", path)
         if status == 200:
@@ -110,7 +116,7 @@ class RayJobs:
             return None
         if answer.startswith(b"Agent for node id"):
             raise NodeGone(node_id)
-        raise self._refusal(f"GET {path}", status, answer)
+        raise NodeSilent(f"The node {node_id} does not answer: {answer[:500].decode(errors='replace')}")
 
     def nodes(self) -> list[Slots]:
         """The cores and the memory of each node that is alive and has a core to give."""

@@ -3,8 +3,10 @@
 To the node: one word on the entrypoint's command line (``Order``). From the node: files in the log folder of its Ray session, which
 the cluster's HTTP server gives out in constant time, unlike jobs' logs, which come whole (100 MB: 2.4 s)::
 
-    despina/<submission id>/record.json   the latest ``Record``, replaced as a whole
-    despina/<submission id>/log.<n>       the n-th ``PIECE`` of the run's log
+    despina/<files>/record.json   the latest ``Observation``, replaced as a whole; the first one when the program starts
+    despina/<files>/log.<n>       the n-th ``PIECE`` of the run's log
+
+``<files>`` is a new word for every job, kept in its metadata: an earlier job of the same id, of a forgotten run, has left files too.
 """
 
 import base64
@@ -15,13 +17,15 @@ import zlib
 import msgspec
 
 from despina.core.frozen import Frozen
-from despina.core.job import Observation, RunSpec
+from despina.core.job import RunSpec
 
 PIECE = 262_144
 """Bytes of a run's log that a file holds: any offset is found without reading what comes before it."""
 LONGEST_WORD = 120_000
 """Bytes: Linux takes no argument of 128 KiB or more (execve(2), MAX_ARG_STRLEN), and a shell reads it before us."""
-_SUBMISSION_ID = re.compile(r"[A-Za-z0-9._-]+")
+FILES = "despina_files"
+"""The metadata that names the run's files."""
+_WORD = re.compile(r"[0-9a-f]+")
 
 
 class Order(Frozen, frozen=True, kw_only=True):
@@ -30,19 +34,13 @@ class Order(Frozen, frozen=True, kw_only=True):
     version: str
     """Despina's, of the server; the node must have the same."""
     submission_id: str
+    files: str
     spec: RunSpec
     module: str
     cores: int
     grace_seconds: float
     cluster: str
     """Where the server reaches the cluster (``ray://HOST:PORT``)."""
-
-
-class Record(Frozen, frozen=True, kw_only=True):
-    """What the node tells of a run. The first one is written when the program is about to start."""
-
-    observation: Observation
-    log_bytes: int = 0
 
 
 def pack(order: Order) -> str:
@@ -63,8 +61,8 @@ def mark_of(submission_id: str) -> str:
     return f"{submission_id}.stop"
 
 
-def file_of(submission_id: str, name: str) -> str:
+def file_of(files: str, name: str) -> str:
     """The name of one of the run's files, relative to the log folder."""
-    if not _SUBMISSION_ID.fullmatch(submission_id):
-        raise ValueError(f"'{submission_id}' is no submission id of ours.")
-    return f"despina/{submission_id}/{name}"
+    if not _WORD.fullmatch(files):
+        raise ValueError(f"'{files}' does not name files of ours.")
+    return f"despina/{files}/{name}"

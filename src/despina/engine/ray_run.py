@@ -1,4 +1,4 @@
-"""A run on a node of a Ray cluster: what Ray starts there, ``python -m despina.engine.ray_run SUBMISSION_ID ORDER``.
+"""A run on a node of a Ray cluster: what Ray starts there, ``python -m despina.engine.ray_run FILES ORDER``.
 
 Three processes::
 
@@ -32,7 +32,7 @@ from despina.engine.folder import RunClaim, RunFolder, Runs
 from despina.engine.launcher import Launcher
 from despina.engine.outcome import describe, find_end
 from despina.engine.ray_jobs import RayJobs, RayUnreachable
-from despina.engine.ray_record import PIECE, Order, Record, file_of, mark_of, unpack
+from despina.engine.ray_record import PIECE, Order, file_of, mark_of, unpack
 from despina.engine.slots import Slots
 from despina.engine.supervisor import STOP, TERMINATE
 
@@ -45,25 +45,24 @@ _LOG = "job-driver-"
 class Teller:
     """Writes the run's files in the log folder of the node's Ray session."""
 
-    def __init__(self, submission_id: str) -> None:
+    def __init__(self, files: str) -> None:
         log = Path("/proc/self/fd/1").readlink()
         if not log.name.startswith(_LOG):
             raise OSError(f"The entrypoint was not started by Ray: its output goes to {log}, not to {_LOG}….log.")
-        self._folder = log.parent / file_of(submission_id, "")
+        self._folder = log.parent / file_of(files, "")
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._last = Record(observation=Observation(state=None))
+        self._last: Observation | None = None
         self._copied = 0
 
     def tell(self, observation: Observation, log: Path | None = None) -> None:
         """Write the record, if there is news, after what the run's log has more than before."""
         if log is not None:
             self._copy(log)
-        record = Record(observation=observation, log_bytes=self._copied)
-        if record != self._last:
+        if observation != self._last:
             unfinished = self._folder / ".record.json"
-            unfinished.write_bytes(msgspec.json.encode(record))
+            unfinished.write_bytes(msgspec.json.encode(observation))
             unfinished.rename(self._folder / "record.json")
-            self._last = record
+            self._last = observation
 
     def _copy(self, log: Path) -> None:
         with contextlib.suppress(FileNotFoundError), log.open("rb") as source:
@@ -104,7 +103,7 @@ class Keeper:
     def _watch(self, claim: RunClaim, supervisor: int) -> None:
         """Tell of the run, and pass on a word from above, until its supervisor has ended."""
         assert claim.supervisor is not None  # noqa: S101 - it was just started
-        above = self._above
+        above: tuple[int, ...] = self._above
         while not _ready((supervisor,), 0):
             word = self._word((*above, supervisor), wait_ms=_INTERVAL_MS)
             if word is not None:
@@ -171,19 +170,21 @@ def _keep(keeper: Keeper, teller: Teller, run: RunFolder, outcome: int) -> None:
     os.write(outcome, b"0" if end.state is RunState.SUCCEEDED else b"1")
 
 
-def _clean_up(run: RunFolder) -> None:
-    """Of a run whose keeper was killed: its supervisor ends the tree, and nobody else removes the folder."""
+def _clean_up(run: RunFolder, teller: Teller) -> None:
+    """In the place of a keeper that was killed, tell the run's end, which the supervisor brings about, and remove the folder."""
     claim = run.read_claim()
-    while claim is not None and find_end(run, claim) is None:
-        time.sleep(0.05)
+    if claim is not None:
+        while (end := find_end(run, claim)) is None:
+            time.sleep(0.05)
+        teller.tell(describe(run, claim, end))
     shutil.rmtree(run.path.parent, ignore_errors=True)
 
 
-def main(submission_id: str, word: str) -> int:
+def main(files: str, word: str) -> int:
     """The life of the entrypoint; returns its exit status."""
     # Until there is a keeper to tell, SIGTERM waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    teller = Teller(submission_id)
+    teller = Teller(files)
     try:
         order = _read(word)
     except ValueError as error:
@@ -210,7 +211,7 @@ def main(submission_id: str, word: str) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     status = os.read(outcome, 1)
     if not status:
-        _clean_up(run)
+        _clean_up(run, teller)
     return 0 if status == b"0" else 1
 
 

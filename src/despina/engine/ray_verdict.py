@@ -5,7 +5,6 @@ from msgspec.structs import replace
 
 from despina.core.job import Observation, RunState
 from despina.engine.ray_jobs import RayJob
-from despina.engine.ray_record import Record
 
 END = "despina_end"
 """The metadata of a job that stands for a run which ended before it was submitted: its Observation as JSON."""
@@ -13,18 +12,20 @@ NEVER_STARTED = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
 """``error_type`` of a job that Ray gave up to wait for (``RAY_JOB_START_TIMEOUT_SECONDS``, a quarter of an hour by default)."""
 ENDING_MS = 60_000
 """How long the processes of a run may take to end when Ray's job has ended. After that nobody will tell: its keeper was killed."""
+LETTING_GO_MS = 3_000
+"""How long after its end a job may be Ray's business."""
 _COULD_NOT_START = {1, 2, 126, 127}
 """Exit statuses of Python and of shells that found no such module or program."""
 _REASON_LIMIT = 600
 """Characters of Ray's message that a reason quotes."""
 
 
-def judge(job: RayJob | None, record: Record | None, *, marked: bool, node_gone: bool, now: int) -> Observation:
+def judge(job: RayJob | None, record: Observation | None, *, marked: bool, node_gone: bool, now: int) -> Observation:
     """The observation of a run.
 
     Args:
         job: what Ray says of the run's job; None: it knows none.
-        record: what the run's node told last; None: nothing.
+        record: what the run's node told last; None: nothing, or the node is gone.
         marked: whether the wish to stop the run while it waits is on record.
         node_gone: whether the node has left the cluster.
         now: ms since 1970.
@@ -33,11 +34,19 @@ def judge(job: RayJob | None, record: Record | None, *, marked: bool, node_gone:
         return Observation(state=None)
     if job.metadata and END in job.metadata:
         return msgspec.json.decode(job.metadata[END], type=Observation)
-    if record is None or record.observation.state is None:
+    if node_gone:
+        record = Observation(state=RunState.RUNNING)  # if it had begun, as it probably had, we cannot know since when
+    if record is None or record.state is None:
         return _unbegun(job, marked=marked)
-    if record.observation.state.is_live:
-        return _untold(job, record.observation, node_gone=node_gone, now=now)
-    return _told(job, record.observation, marked=marked)
+    if record.state.is_live:
+        return _untold(job, record, node_gone=node_gone, now=now)
+    return _told(job, record, marked=marked)
+
+
+def is_let_go(job: RayJob, now: int) -> bool:
+    """Whether the job's id may be given to another one: Ray's head watches over a job for a second after its end, and would take
+    the end of the old one's process for the new one's."""
+    return job.end_time is not None and now - job.end_time > LETTING_GO_MS
 
 
 def _unbegun(job: RayJob, *, marked: bool) -> Observation:

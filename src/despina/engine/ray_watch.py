@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from despina.core.job import Observation
+from despina.engine.ray_jobs import NodeSilent
 
 _logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ class Watch:
     """Looks at the runs that are followed, one after the other, again and again."""
 
     def __init__(self, *, look: Callable[[str], Observation], on_change: Callable[[str], None]) -> None:
-        """``look`` raises OSError when nothing can be said; the run is then what it was."""
+        """``look`` raises OSError when nothing can be said: the run is then what it was. NodeSilent concerns that run alone."""
         self._look = look
         self._on_change = on_change
         self._seen: dict[str, Observation] = {}
@@ -81,7 +82,11 @@ class Watch:
         for run_id, before in tuple(self._seen.items()):
             if self._closing:
                 break
-            now = self._look(run_id)
+            try:
+                now = self._look(run_id)
+            except NodeSilent as error:
+                _logger.info("%s", error)
+                continue
             with self._lock:
                 if now.state is not None and now.state.is_live:
                     self._seen[run_id] = now
