@@ -6,7 +6,7 @@ the cluster's HTTP server gives out in constant time, unlike jobs' logs, which c
     despina/<files>/record.json   the latest ``Observation``, replaced as a whole; the first one when the program starts
     despina/<files>/log.<n>       the n-th ``PIECE`` of the run's log
 
-``<files>`` is a new word for every job, kept in its metadata: an earlier job of the same id, of a forgotten run, has left files too.
+``<files>`` is a new word for every job, kept in its metadata: one of the same id before it, of a forgotten run, has files too.
 """
 
 import base64
