@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from tests.exports import write_export
 from tests.ray_cluster import RayCluster
+from tests.seaweed import seaweed
 from tests.serving import Server
+
+__all__ = ["seaweed"]
 
 
 @pytest.fixture(scope="session")

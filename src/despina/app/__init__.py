@@ -15,7 +15,7 @@ from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.app.http_server import ConnectionLimits, listen, run_http
 from despina.app.tls import Certificate, self_signed
-from despina.artifacts import open_artifacts
+from despina.artifacts import ENDPOINTS, open_artifacts
 from despina.auth.audit import AuditLog
 from despina.auth.gate import Gate
 from despina.auth.principals import Policies, Principals
@@ -43,6 +43,8 @@ PROGRAMS = "despina.programs"
 """The module that an engine starts."""
 PROGRAM_VARIABLES = frozenset({"DESPINA_SENTENCE_MODEL", "DESPINA_WORD_VECTORS"})
 """What is configured for programs alone."""
+ARTIFACT_PATIENCE_SECONDS = 5.0
+"""How long a request waits for an S3 server that gives no answer; the programs of jobs have more time."""
 
 
 def _next_turn(call: Callable[[], None]) -> None:
@@ -70,7 +72,7 @@ class Parts:
         except OSError as error:
             raise DespinaError(f"The data directory {data} cannot be used: {error.strerror}.") from None
         clock = SystemClock()
-        artifacts = open_artifacts(self.folders["s3"])
+        artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS)
         self.store: JobStore = open_store(settings.database_url or data / "despina.db")
         self.endpoint_store: EndpointStore = open_endpoint_store(settings.database_url or data / "despina.db")
         hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
@@ -83,8 +85,8 @@ class Parts:
 
         self.engine: WholeEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
-            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user,
-                         **passed_on(os.environ)},
+            environment={"DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user, **passed_on(os.environ, self.folders["s3"])},
+            folders={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache")},
             on_change=on_change, deployment=cluster(settings).fingerprint, is_service=is_endpoint_run)
         self.keys: KeyStore = open_key_store(settings.database_url or data / "despina.db")
         principals = Principals(configured_principals(settings, data), self.keys)
@@ -143,10 +145,12 @@ def parameter_group(settings: Settings) -> ParameterGroup:
     return ParameterGroup(roles=settings.roles, default=settings.neptune_ml_iam_role)
 
 
-def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this process that its programs read, also on other machines: not those that name files of this one."""
-    return {name: value for name, value in environ.items()
-            if name in PROGRAM_VARIABLES or (name.startswith("AWS_") and not name.endswith(("_FILE", "_BUNDLE")))}
+def passed_on(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What programs have to know on other machines, too: the S3 server and its keys, or the folder that stands in for it; and the
+    variables of this process that they read, but for those that name files of this machine."""
+    named = {name: value for name, value in environ.items()
+             if name in PROGRAM_VARIABLES or (name.startswith("AWS_") and not name.endswith(("_FILE", "_BUNDLE")))}
+    return named if any(environ.get(name) for name in ENDPOINTS) else {**named, "DESPINA_S3_FOLDER": str(folder)}
 
 
 def job_rules(settings: Settings) -> JobRules:

@@ -97,6 +97,16 @@ class FolderArtifacts:
                                 f"the first is {_reason(failures[0])}.")
         return removed
 
+    def check_writable(self, location: Location) -> None:
+        """Raises ArtifactError if this process may not write at ``location``, or there is a file in its way. Nothing is made."""
+        root, names = self._place(location)
+        path = root.joinpath(*names)
+        nearest = next(above for above in (path, *path.parents) if os.path.exists(above))  # noqa: PTH110 - False where it may not be looked
+        if not nearest.is_dir():
+            raise ArtifactError(f"Cannot write to {location}: {nearest} is not a folder.")
+        if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
+            raise ArtifactError(f"Cannot write to {location}: permission denied for {nearest}.")
+
     def _place(self, location: Location) -> tuple[Path, tuple[str, ...]]:
         """The operator's folder that the location is resolved in, and the names below it."""
         names = tuple(location.key.split("/")) if location.key else ()

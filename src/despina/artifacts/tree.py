@@ -77,6 +77,27 @@ def files(folder: int, prefix: str = "") -> Iterator[Entry]:
             yield Entry(path=prefix + name, size=status.st_size)
 
 
+def plain_files(source: int, prefix: str = "") -> Iterator[Entry]:
+    """The files that ``copy`` would copy. Raises OSError, as ``copy`` does, for what is neither a file nor a folder."""
+    for name in sorted(os.listdir(source)):
+        if _TEMPORARY.fullmatch(name):
+            continue
+        status = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            with entered(source, (name,)) as inner:
+                yield from plain_files(inner, f"{prefix}{name}/")
+        else:
+            _check_plain(status.st_mode, name)
+            yield Entry(path=prefix + name, size=status.st_size)
+
+
+def opened_file(source: int, path: str) -> BufferedReader:
+    """The file at a path below ``source``, opened for reading. No link is followed on the way. Raises OSError."""
+    *folders, name = path.split("/")
+    with entered(source, tuple(folders)) as folder:
+        return _opened_file(folder, name)
+
+
 def copy(source: int, target: int) -> None:
     """Put every file below ``source`` at the same place below ``target``; each appears whole, durable, or not at all.
 
@@ -92,19 +113,27 @@ def copy(source: int, target: int) -> None:
         if stat.S_ISDIR(mode):
             with entered(source, (name,)) as inner, entered(target, (name,), create=True) as place:
                 copy(inner, place)
-        elif stat.S_ISREG(mode):
-            _copy_file(source, target, name)
-        elif stat.S_ISLNK(mode):
-            raise OSError(errno.ELOOP, "symbolic links are not copied", name)
         else:
-            raise OSError(errno.EINVAL, "neither a regular file nor a folder", name)
+            _check_plain(mode, name)
+            _copy_file(source, target, name)
     os.fsync(target)
+
+
+def _check_plain(mode: int, name: str) -> None:
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "symbolic links are not copied", name)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "neither a regular file nor a folder", name)
+
+
+def _opened_file(folder: int, name: str) -> BufferedReader:
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    return os.fdopen(descriptor, "rb")
 
 
 def _copy_file(source: int, target: int, name: str) -> None:
     temporary = f".despina-{secrets.token_hex(8)}.part"
-    read = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
-    with os.fdopen(read, "rb") as original:
+    with _opened_file(source, name) as original:
         try:
             if _link(original, source, name, target, temporary):
                 os.fsync(original.fileno())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from despina.artifacts import ENDPOINTS
 from despina.cli import tables
 from despina.core.errors import DespinaError
 
@@ -134,9 +135,11 @@ def _client(url: str) -> Any:
 def _server(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server of its own; its log goes to ``server.log`` in the data directory."""
     data_dir.mkdir(parents=True, exist_ok=True)
+    # It looks at its files in the folder that stands in for S3, also where there is an S3 server.
+    environment = {name: value for name, value in os.environ.items() if name not in ENDPOINTS}
     with (data_dir / "server.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen([sys.executable, "-m", "despina", "serve", "--port", "0", "--data-dir", str(data_dir)],
-                                   stdout=subprocess.PIPE, stderr=log, text=True)
+                                   stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
     try:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         line = process.stdout.readline()

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 def _local(export: str, data: Path) -> Path:
     """The folder of the export. Raises DespinaError if there is none."""
     if "://" in export:
-        store = open_artifacts(None if os.environ.get("DESPINA_S3_FOLDER") else data / "s3")
+        store = open_artifacts(None if os.environ.get("DESPINA_S3_FOLDER") else data / "s3", cache=data / "cache")
         path = Path(store.get(Location.parse(export)))
     else:
         path = Path(export)

@@ -1,11 +1,14 @@
 """What a new job builds on: its input, other jobs, and whether its role may read them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from despina.core import names, plans
 from despina.core.errors import (
+    ArtifactError,
     BaseJobMissing,
     BaseJobNotCompleted,
     ConflictingArguments,
@@ -178,7 +181,8 @@ class Bases:
     def _size(self, url: str, role: str | None) -> int:
         """Bytes at the input location, which must hold something that the role may read."""
         location = self.offered(url)
-        entries = list(self._artifacts.list(location))
+        with _permitted():
+            entries = list(self._artifacts.list(location))
         self._bounds.demand(role, "s3:GetObject", location, [entry.path for entry in entries])
         if not entries:
             raise InvalidLocation(f"{INVALID} (there is nothing at '{url}')")
@@ -189,6 +193,13 @@ class Bases:
         self._bounds.demand(role, "s3:GetObject", Location.parse(url))
         return url
 
+    def check_output(self, url: str, role: str | None) -> None:
+        """Find out whether a job can write below a location, under this role. Raises InvalidLocation, AccessDenied."""
+        location = self.offered(url)
+        self._bounds.demand(role, "s3:PutObject", location)
+        with _permitted():
+            self._artifacts.check_writable(location)
+
     def offered(self, url: str) -> Location:
         """A location that a client may name."""
         location = Location.parse(url)
@@ -196,6 +207,15 @@ class Bases:
             raise InvalidLocation(f"{INVALID} ('{url}' is a file of the server's machine, which requests that are signed may not "
                                   "name: it must be an s3:// location)")
         return location
+
+
+@contextmanager
+def _permitted() -> Iterator[None]:
+    """What an artefact store says of a location is an answer to the client who named it."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise InvalidLocation(f"{INVALID} ({error})") from None
 
 
 def is_custom(request: StartRequests) -> bool:

@@ -57,7 +57,8 @@ class Jobs:
             MissingMember: there is no role where there must be one; a custom model whose scripts are not given.
             AccessDenied: the role may not read or write where the job would.
             BaseJobMissing, BaseJobNotCompleted: a job that this one builds on.
-            InvalidLocation: there is nothing at the input location, or it is one that the server does not offer.
+            InvalidLocation: there is nothing at the input location, nothing can be written at the output location, or it is one that
+                the server does not offer.
             ConflictingArguments: a transform job with a training job and a trial, or with scripts for a model that has none.
             NotOffered: a custom model, where they are switched off.
         """
@@ -65,7 +66,7 @@ class Jobs:
         basis = self._bases.of(request, role)
         job = plans.new_job(request, job_id=request.id or str(uuid.uuid4()), now=self._clock.now(), source=basis.source,
                             memory_mib=memory_mib(basis.size), previous=basis.previous, earlier=basis.earlier, model=basis.model)
-        self._bounds.demand(role, "s3:PutObject", self._bases.offered(job.prefix))
+        self._bases.check_output(job.prefix, role)
         job = self._store.create(
             replace(job, notes=recorded.notes(request), started_by=caller.arn),
             # What one principal's client calls its calls is no business of another's.

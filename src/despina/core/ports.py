@@ -281,10 +281,10 @@ class Entry(Frozen, frozen=True, kw_only=True):
 
 
 class ArtifactStore(Protocol):
-    """Files and buckets behind four verbs. All raise ArtifactError with a sentence that names the location."""
+    """Files and buckets behind four verbs, and a question. All raise ArtifactError with a sentence that names the location."""
 
     def get(self, location: Location) -> PurePath:
-        """A local folder or file with the content at ``location``; it is only to be read."""
+        """A local folder or file with the content at ``location``; it is only to be read, by this process and its children."""
         ...
 
     def put(self, folder: PurePath, location: Location) -> None:
@@ -300,6 +300,10 @@ class ArtifactStore(Protocol):
 
     def delete(self, location: Location) -> int:
         """Delete every file below ``location`` and nothing else, links as links; how many there were."""
+        ...
+
+    def check_writable(self, location: Location) -> None:
+        """Find out, without writing, whether ``put`` could write at ``location``: raises ArtifactError if it could not."""
         ...
 
 

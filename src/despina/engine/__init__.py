@@ -49,6 +49,7 @@ def open_engine(
     environment: Mapping[str, str],
     on_change: Callable[[str], None],
     grace_seconds: float = 5.0,
+    folders: Mapping[str, str] | None = None,
     deployment: str = "",
     is_service: Callable[[str], bool] = lambda _run_id: False,
 ) -> WholeEngine:
@@ -62,6 +63,7 @@ def open_engine(
         environment: Variables added for every run to this process's own, on a cluster to its node's.
         on_change: Called with a run's id, from the engine's thread, when the run has started or ended.
         grace_seconds: How long a run that is to end has between SIGTERM and SIGKILL.
+        folders: Variables that name folders of this machine, for the runs on it.
         deployment: On a cluster, what tells this server's runs from those of others: letters, digits and hyphens.
         is_service: Tells by its id whether a run is a service, which is kept on this machine.
 
@@ -71,13 +73,15 @@ def open_engine(
     """
     if url.startswith("ray"):
         jobs = RayJobs(url, token=os.environ.get("RAY_AUTH_TOKEN"))
-        local = open_local(folder=folder, module=module, environment=environment, on_change=on_change, grace_seconds=grace_seconds)
+        local = open_engine("local", folder=folder, module=module, environment=environment, on_change=on_change,
+                            grace_seconds=grace_seconds, folders=folders)
         orders = Orders(version=version("despina"), module=module, environment=environment, grace_seconds=grace_seconds,
                         cluster=url, deployment=deployment)
         return EngineWithServices(RayEngine(jobs=jobs, orders=orders, on_change=on_change), services=local, is_service=is_service)
     if url != "local":
         raise NotOffered(f"The value '{url}' of the setting 'engine' is not offered: it has to be 'local' or 'ray://HOST:PORT'.")
-    return open_local(folder=folder, module=module, environment=environment, on_change=on_change, grace_seconds=grace_seconds)
+    return open_local(folder=folder, module=module, environment={**environment, **(folders or {})}, on_change=on_change,
+                      grace_seconds=grace_seconds)
 
 
 def open_local(

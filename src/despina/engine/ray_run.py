@@ -36,6 +36,8 @@ from despina.engine.ray_record import PIECE, Order, file_of, mark_of, unpack
 from despina.engine.slots import Slots
 from despina.engine.supervisor import STOP, TERMINATE
 
+CACHE = "DESPINA_CACHE_FOLDER"
+"""The variable that names the folder which the runs of a machine share for what they download."""
 _INTERVAL_MS = 500
 """How often the record is brought up to date."""
 _LOG = "job-driver-"
@@ -190,6 +192,7 @@ def main(files: str, word: str) -> int:
     except ValueError as error:
         teller.tell(Observation(state=RunState.FAILED, failure_reason=str(error)))
         return 1
+    os.environ.setdefault(CACHE, str(Path(tempfile.gettempdir()) / f"despina-cache-{os.getuid()}"))
     parent = os.pidfd_open(os.getppid())
     run = Runs(Path(tempfile.mkdtemp(prefix="despina-")))[order.spec.run_id]
     lifeline, word_to_keeper = os.pipe()

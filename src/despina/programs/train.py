@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from despina.core.errors import ArtifactError
 from despina.core.hyperparameters import TrialResult
 from despina.core.job import Earlier, TrainWork
 from despina.core.location import Location
@@ -132,11 +131,10 @@ def _keep(state: TrainingState, work: TrainWork, context: Context) -> None:
 def _kept(outputs: tuple[str, ...], context: Context) -> TrainingState | None:
     """The newest state that these attempts at the training have kept."""
     for output in outputs:
-        try:
-            folder = Path(context.store.get(Location.parse(output) / STATE))
-        except ArtifactError:
+        location = Location.parse(output) / STATE
+        if next(iter(context.store.list(location)), None) is None:
             continue  # it was lost before it kept any
-        state = TrainingState.load(folder)
+        state = TrainingState.load(Path(context.store.get(location)))
         if state is not None:
             return state
     return None
