@@ -37,12 +37,12 @@ def trained_data(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Path
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[RayCluster]:
-    """A Ray cluster of one node."""
+    """A Ray cluster of one node, with the cores that the local engine has: the last bits of a result are those of that many."""
     if importlib.util.find_spec("ray") is None:
         if os.environ.get("CI"):
             raise AssertionError("Ray is not installed, and CI is set.")
         pytest.skip("Ray is not installed")
-    cluster = RayCluster(cores=4)
+    cluster = RayCluster(cores=len(os.sched_getaffinity(0)))
     yield cluster
     cluster.close()
 
