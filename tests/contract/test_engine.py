@@ -203,6 +203,20 @@ def test_a_run_that_is_live_is_not_forgotten(world: AnyWorld) -> None:
     world.until(lambda: engine.observe("run").state is RunState.RUNNING)
 
 
+def test_a_long_log_is_read_piece_by_piece(world: AnyWorld) -> None:
+    engine = world.open()
+    engine.submit(world.spec("run", "babble"))
+    assert world.end(engine, "run").state is RunState.SUCCEEDED
+    text, offset = b"", 0
+    while True:
+        piece, after = engine.read("run", offset=offset, limit=200_000)
+        assert after == offset + len(piece)
+        if not piece:
+            break
+        text, offset = text + piece, after
+    assert text == b"".join(b"line %d xxxxxxxxxx\n" % number for number in range(100_000))
+
+
 # Engines come and go
 
 

@@ -85,6 +85,16 @@ def test_whichever_process_of_a_run_is_killed_the_run_is_lost_and_dead(world: Ra
     wait_for("the end of the run's folder", lambda: not folder.parent.exists())
 
 
+def test_the_processes_that_ray_starts_for_a_run_end_with_it(world: RayWorld) -> None:
+    engine = world.open()
+    engine.submit(world.spec("run", "keep_a_peer"))
+    call = world.call()
+    assert call.hear() == "peer"
+    engine.stop("run")
+    assert world.end(engine, "run").state is RunState.STOPPED
+    assert call.hear() == ""
+
+
 def test_a_service_runs_on_this_machine(world: RayWorld) -> None:
     engine = world.open()
     engine.submit(world.spec("service", "serve", share=0))
