@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def write_last_word(**word: object) -> None:
@@ -99,7 +100,7 @@ def keep_a_peer(output: str) -> None:
         def wait(self) -> None:
             signal.pause()
 
-    peer = ray.remote(num_cpus=0)(Peer).remote(os.environ["DESPINA_RUN_ID"])
+    peer: Any = ray.remote(num_cpus=0)(Peer).remote(os.environ["DESPINA_RUN_ID"])
     ray.get(peer.wait.remote())
 
 

@@ -1,7 +1,7 @@
 """What passes between the engine and the node on which Ray starts a run.
 
 To the node: one word on the entrypoint's command line (``Order``). From the node: files in the log folder of its Ray session, which
-the cluster's HTTP server gives out in constant time, unlike jobs' logs, which come whole (100 MB: 2.4 s)::
+the cluster's HTTP server gives out in constant time, unlike jobs' logs, which come whole::
 
     despina/<files>/record.json   the latest ``Observation``, replaced as a whole; the first one when the program starts
     despina/<files>/log.<n>       the n-th ``PIECE`` of the run's log
