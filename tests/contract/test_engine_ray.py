@@ -140,6 +140,7 @@ def test_a_cluster_whose_head_was_replaced_knows_no_run_and_takes_new_ones(world
     world.cluster.kill("head")
     assert call.hear() == ""
     assert engine.observe("run").state is RunState.RUNNING, "a cluster that does not answer is no reason to give a run up"
+    assert engine.read("run", offset=0, limit=1) == (b"", 0)
     with pytest.raises(OSError, match="does not answer"):
         engine.submit(world.spec("another", "succeed"))
     world.cluster.restart_head()

@@ -10,7 +10,7 @@ import msgspec
 from despina.core.job import Observation, RunSpec, RunState
 from despina.engine.folder import checked
 from despina.engine.lines import check, whole_lines
-from despina.engine.ray_jobs import NodeGone, RayJob, RayJobs
+from despina.engine.ray_jobs import NodeGone, NodeSilent, RayJob, RayJobs, RayUnreachable
 from despina.engine.ray_record import FILES, LONGEST_WORD, PIECE, Order, file_of, mark_of, pack
 from despina.engine.ray_verdict import END, is_let_go, judge
 from despina.engine.ray_watch import Watch
@@ -113,26 +113,32 @@ class RayEngine:
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         """At most ``limit`` bytes (1 or more) of the run's log from ``offset`` on, and the offset after them.
 
-        What the program writes can be read half a second later, and not any more when its node has left the cluster.
+        What the program writes can be read half a second later, and nothing while cluster or node do not answer or are gone.
 
         Only whole lines, unless the run is over or a line is longer than ``limit``.
         """
         check(offset, limit)
+        checked(run_id)
+        try:
+            text, over = self._text(run_id, offset, limit)
+        except (RayUnreachable, NodeSilent, NodeGone):
+            return b"", offset
+        text = whole_lines(text, limit, over=over)
+        return text, offset + len(text)
+
+    def _text(self, run_id: str, offset: int, limit: int) -> tuple[bytes, bool]:
+        """What there is of the run's log from ``offset`` on, ``limit`` bytes at most, and whether the run is over."""
         job, seen = self._ask(run_id)  # first: nothing is written to the log after the end
         if job is None or job.driver_node_id is None or not _files(job):
-            return b"", offset
+            return b"", True
         text = b""
-        try:
-            while len(text) < limit:
-                number, start = divmod(offset + len(text), PIECE)
-                piece = self._jobs.read_log_file(job.driver_node_id, file_of(_files(job), f"log.{number}")) or b""
-                text += piece[start:start + limit - len(text)]
-                if len(piece) < PIECE:
-                    break
-        except NodeGone:
-            return b"", offset
-        text = whole_lines(text, limit, over=seen.state is not None and not seen.state.is_live)
-        return text, offset + len(text)
+        while len(text) < limit:
+            number, start = divmod(offset + len(text), PIECE)
+            piece = self._jobs.read_log_file(job.driver_node_id, file_of(_files(job), f"log.{number}")) or b""
+            text += piece[start:start + limit - len(text)]
+            if len(piece) < PIECE:
+                break
+        return text, seen.state is not None and not seen.state.is_live
 
     def close(self) -> None:
         """End the engine's thread; the runs go on."""
@@ -166,9 +172,11 @@ class RayEngine:
             return None, False
         try:
             text = self._jobs.read_log_file(job.driver_node_id, file_of(_files(job), "record.json"))
+            return (msgspec.json.decode(text, type=Observation) if text else None), False
         except NodeGone:
             return None, True
-        return (msgspec.json.decode(text, type=Observation) if text else None), False
+        except msgspec.DecodeError as error:
+            raise NodeSilent(f"What the node {job.driver_node_id} tells of a run cannot be read: {error}.") from error
 
 
 def _files(job: RayJob) -> str:
