@@ -1,5 +1,6 @@
 """Fixtures that several suites share: real servers on loopback."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.exports import write_export
 from tests.postgres import Cluster, postgresql_cluster
+from tests.ray_cluster import RayCluster
 from tests.seaweed import seaweed
 from tests.serving import Server
 
@@ -39,6 +41,18 @@ def postgresql() -> Iterator[Cluster]:
     """A PostgreSQL server."""
     with postgresql_cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A Ray cluster of one node, with the cores that the local engine has: the last bits of a result are those of that many."""
+    if importlib.util.find_spec("ray") is None:
+        if os.environ.get("CI"):
+            raise AssertionError("Ray is not installed, and CI is set.")
+        pytest.skip("Ray is not installed")
+    cluster = RayCluster(cores=len(os.sched_getaffinity(0)))
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture

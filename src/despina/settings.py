@@ -50,7 +50,7 @@ class Settings(Frozen, frozen=True, kw_only=True):
     database_url: str = ""
     """Where jobs are kept; empty for an SQLite file in ``data_dir``."""
     engine: str = "local"
-    """What runs the programs."""
+    """What runs the programs: ``local``, or a Ray cluster, ``ray://HOST:PORT``."""
     region: str = "us-east-1"
     """The region that ARNs name."""
     account_id: str = "123456789012"

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 
 from despina.core.job import RunSpec
-from despina.engine import open_engine
+from despina.engine import open_local
 
 if __name__ == "__main__":
-    engine = open_engine("local", folder=Path(sys.argv[1]), module="tests.contract.engine_programs",
-                         environment={"PYTHONPATH": os.environ["PYTHONPATH"]}, on_change=lambda _: None)
+    engine = open_local(folder=Path(sys.argv[1]), module="tests.contract.engine_programs",
+                        environment={"PYTHONPATH": os.environ["PYTHONPATH"]}, on_change=lambda _: None)
     engine.submit(msgspec.json.decode(sys.argv[2], type=RunSpec))
     while True:
         signal.pause()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def write_last_word(**word: object) -> None:
@@ -78,6 +79,31 @@ def obey(output: str) -> None:
             line.sendall(b"printed\n")
 
 
+def babble(output: str) -> None:
+    """A log of some megabytes, and a result."""
+    for number in range(100_000):
+        print(f"line {number}", "x" * 10, file=sys.stderr)
+    write_last_word(result={})
+
+
+def keep_a_peer(output: str) -> None:
+    """Wait for ever, with a process beside it that Ray has started for it and that says ``peer``."""
+    import ray
+    ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False)
+
+    class Peer:
+        def __init__(self, run_id: str) -> None:
+            os.environ["DESPINA_RUN_ID"] = run_id
+            self.line = dial(output)
+            self.line.sendall(b"peer\n")
+
+        def wait(self) -> None:
+            signal.pause()
+
+    peer: Any = ray.remote(num_cpus=0)(Peer).remote(os.environ["DESPINA_RUN_ID"])
+    ray.get(peer.wait.remote())
+
+
 def serve(output: str) -> None:
     """Listen on the run's socket, tell the test, and answer each of its connections with a word."""
     with socket.socket(socket.AF_UNIX) as listener, dial(output) as line:
@@ -128,7 +154,8 @@ def leave_a_daemon(output: str) -> None:
 
 BEHAVIOURS: dict[str, Callable[[str], None]] = {
     behaviour.__name__: behaviour
-    for behaviour in (succeed, serve, refuse, crash, say_nothing, mumble, die, die_with_a_result, obey, succeed_when_stopped,
+    for behaviour in (succeed, serve, refuse, crash, say_nothing, mumble, die, die_with_a_result, obey, babble, keep_a_peer,
+                      succeed_when_stopped,
                       keep_a_daemon, leave_a_daemon)
 }
 

@@ -1,45 +1,50 @@
-"""What the engine's tests share. Nothing in them sleeps: a test waits for the engine's call, for a word of the program, or for the
+"""What the engines' tests share. Nothing in them sleeps: a test waits for the engine's call, for a word of the program, or for the
 end of a socket that all of the run's processes hold."""
 
 import socket
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
+from tests.ray_cluster import RayCluster
 
 from despina.core.job import Observation, ProcessWork, RunSpec
-from despina.core.ports import Engine
-from despina.engine import open_engine
+from despina.core.ports import Engine, WholeEngine
+from despina.engine import open_engine, open_local
 from despina.engine.folder import RunClaim
 from despina.engine.local import LocalEngine
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 30.0
 """Seconds after which a wait is a failure."""
+MODULE = "tests.contract.engine_programs"
+ENVIRONMENT = {"PYTHONPATH": str(REPOSITORY), "GIVEN": "given"}
+AnyEngine = TypeVar("AnyEngine", bound=WholeEngine)
 
 
-class World:
-    """A folder of runs, the engines on it, and a telephone for the programs."""
+class World(Generic[AnyEngine]):
+    """Engines on the same runs, and a telephone for the programs."""
 
-    def __init__(self, folder: Path, runs: str = "runs") -> None:
+    GRACE_SECONDS = 0.2
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.runs = folder / runs
-        self.engines: list[LocalEngine] = []
+        self.engines: list[AnyEngine] = []
         self.calls: list[Call] = []
         self.changed = threading.Condition()
         self.changes: list[str] = []
+        self.submitted: set[str] = set()
         self.switchboard = socket.socket(socket.AF_UNIX)
         self.switchboard.bind(f"{folder}/s")
         self.switchboard.listen(16)
         self.switchboard.settimeout(PATIENCE)
 
-    def open(self, *, cores: int = 8, memory_mib: int = 10_000, grace_seconds: float = 0.2) -> LocalEngine:
-        engine = open_engine("local", folder=self.runs, module="tests.contract.engine_programs",
-                             environment={"PYTHONPATH": str(REPOSITORY), "GIVEN": "given"}, on_change=self.note,
-                             cores=cores, memory_mib=memory_mib, grace_seconds=grace_seconds)
-        self.engines.append(engine)
-        return engine
+    def open(self) -> AnyEngine:
+        """One more engine."""
+        raise NotImplementedError
 
     def note(self, run_id: str) -> None:
         with self.changed:
@@ -47,6 +52,7 @@ class World:
             self.changed.notify_all()
 
     def spec(self, run_id: str, behaviour: str, *, share: int = 8, memory_mib: int = 1) -> RunSpec:
+        self.submitted.add(run_id)
         work = ProcessWork(input=behaviour, output=str(self.folder), config_file_name="-")
         return RunSpec(run_id=run_id, work=work, share=share, memory_mib=memory_mib)
 
@@ -78,19 +84,10 @@ class World:
         self.calls.append(Call(line))
         return self.calls[-1]
 
-    def claim(self, run_id: str) -> RunClaim:
-        return msgspec.json.decode((self.runs / run_id / "claim").read_bytes(), type=RunClaim)
-
-    def supervisor(self, run_id: str) -> int:
-        """The process that keeps the run."""
-        claim = self.claim(run_id)
-        assert claim.supervisor is not None
-        return claim.supervisor.pid
-
     def close(self) -> None:
         """End every run and every engine."""
         engine = self.open()
-        runs = [folder.name for folder in self.runs.iterdir() if folder.is_dir()]
+        runs = [run_id for run_id in self.submitted if engine.observe(run_id).state is not None]
         for run_id in runs:
             engine.stop(run_id)
         for run_id in runs:
@@ -102,6 +99,45 @@ class World:
         self.switchboard.close()
 
 
+class LocalWorld(World[LocalEngine]):
+    """Engines on one folder of this machine."""
+
+    def __init__(self, folder: Path, runs: str = "runs") -> None:
+        super().__init__(folder)
+        self.runs = folder / runs
+
+    def open(self, *, cores: int = 8, memory_mib: int = 10_000, grace_seconds: float = World.GRACE_SECONDS) -> LocalEngine:
+        engine = open_local(folder=self.runs, module=MODULE, environment=ENVIRONMENT, on_change=self.note,
+                            cores=cores, memory_mib=memory_mib, grace_seconds=grace_seconds)
+        self.engines.append(engine)
+        return engine
+
+    def claim(self, run_id: str) -> RunClaim:
+        return msgspec.json.decode((self.runs / run_id / "claim").read_bytes(), type=RunClaim)
+
+    def supervisor(self, run_id: str) -> int:
+        """The process that keeps the run."""
+        claim = self.claim(run_id)
+        assert claim.supervisor is not None
+        return claim.supervisor.pid
+
+
+class RayWorld(World[WholeEngine]):
+    """Engines on one cluster, under a name that no other test has."""
+
+    def __init__(self, folder: Path, cluster: RayCluster) -> None:
+        super().__init__(folder)
+        self.cluster = cluster
+        self.deployment = uuid.uuid4().hex[:8]
+
+    def open(self) -> WholeEngine:
+        engine = open_engine(self.cluster.url, folder=self.folder / "services", module=MODULE, environment=ENVIRONMENT,
+                             on_change=self.note, grace_seconds=self.GRACE_SECONDS, deployment=self.deployment,
+                             is_service=lambda run_id: run_id.startswith("service"))
+        self.engines.append(engine)
+        return engine
+
+
 class Call:
     """A program on the line."""
 
@@ -110,6 +146,11 @@ class Call:
         self._words = line.makefile("r")
         run_id, pid = self.hear().split()
         self.run_id, self.pid = run_id, int(pid)
+
+    @property
+    def supervisor(self) -> int:
+        """The process that keeps the run: the program's parent."""
+        return int(Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2].split()[1])
 
     def hear(self) -> str:
         """The next thing said; nothing when everyone on the other end is dead."""

@@ -1,4 +1,4 @@
-"""What engines do with many runs, with each other and with trouble: restarts, kills, full disks. All processes are real."""
+"""What local engines do with many runs, with each other and with trouble: restarts, kills, full disks. All processes are real."""
 
 import logging
 import os
@@ -14,19 +14,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.contract.engine_world import PATIENCE, REPOSITORY, World
+from tests.contract.engine_world import PATIENCE, REPOSITORY, LocalWorld
 
 import despina.engine.supervisor
 from despina.core.errors import NotOffered
 from despina.core.job import RunState
 from despina.core.ports import Engine
-from despina.engine import open_engine
+from despina.engine import open_engine, open_local
 from despina.engine.processes import kill_marked
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+def world(tmp_path: Path) -> Iterator[LocalWorld]:
+    world = LocalWorld(tmp_path)
     yield world
     world.close()
 
@@ -34,18 +34,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 # Engines come and go
 
 
-def test_a_new_engine_finds_the_running_run_and_its_end(world: World) -> None:
-    first = world.open()
-    first.submit(world.spec("run", "obey"))
-    call = world.call()
-    first.close()
-    second = world.open()
-    assert second.observe("run").state is RunState.RUNNING
-    call.say("succeed")
-    assert world.end(second, "run").state is RunState.SUCCEEDED
-
-
-def test_an_engine_tells_of_a_run_that_another_one_started(world: World) -> None:
+def test_an_engine_tells_of_a_run_that_another_one_started(world: LocalWorld) -> None:
     first, second = world.open(), world.open()
     first.submit(world.spec("run", "obey"))
     call = world.call()
@@ -55,7 +44,7 @@ def test_an_engine_tells_of_a_run_that_another_one_started(world: World) -> None
     assert world.end(second, "run").state is RunState.SUCCEEDED
 
 
-def test_a_new_engine_starts_what_waits(world: World) -> None:
+def test_a_new_engine_starts_what_waits(world: LocalWorld) -> None:
     first = world.open(cores=1)
     first.submit(world.spec("running", "obey"))
     call = world.call()
@@ -67,7 +56,7 @@ def test_a_new_engine_starts_what_waits(world: World) -> None:
     assert world.end(second, "waiting").state is RunState.SUCCEEDED
 
 
-def test_a_run_outlives_the_process_that_started_it(world: World) -> None:
+def test_a_run_outlives_the_process_that_started_it(world: LocalWorld) -> None:
     spec = msgspec.json.encode(world.spec("run", "obey"))
     command = [sys.executable, "-m", "tests.contract.engine_holder", str(world.folder / "runs"), spec.decode()]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}) as holder:
@@ -81,7 +70,7 @@ def test_a_run_outlives_the_process_that_started_it(world: World) -> None:
     assert world.end(engine, "run").result == {"obeyed": True}
 
 
-def test_a_supervisor_whose_engine_died_before_the_claim_starts_nothing(world: World) -> None:
+def test_a_supervisor_whose_engine_died_before_the_claim_starts_nothing(world: LocalWorld) -> None:
     engine = world.open()
     engine.submit(world.spec("run", "obey"))
     world.call()
@@ -92,12 +81,12 @@ def test_a_supervisor_whose_engine_died_before_the_claim_starts_nothing(world: W
         if claim:
             (folder / "claim").write_bytes(claim)
         before = sorted(folder.iterdir())
-        subprocess.run([sys.executable, "-I", "-S", script, folder, "1", sys.executable, "-c", "pass"],
+        subprocess.run([sys.executable, "-I", "-S", script, folder, "1", "0", sys.executable, "-c", "pass"],
                        stdin=subprocess.DEVNULL, check=True, timeout=PATIENCE)
         assert sorted(folder.iterdir()) == before
 
 
-def test_a_run_whose_supervisor_is_killed_is_lost_and_dead(world: World) -> None:
+def test_a_run_whose_supervisor_is_killed_is_lost_and_dead(world: LocalWorld) -> None:
     engine = world.open()
     engine.submit(world.spec("run", "keep_a_daemon"))
     call = world.call()
@@ -110,7 +99,7 @@ def test_a_run_whose_supervisor_is_killed_is_lost_and_dead(world: World) -> None
     assert kill_marked({"DESPINA_RUN_ID": "run", "DESPINA_RUN_FOLDER": str(world.folder / "runs" / "run")}) == 0
 
 
-def test_a_program_dies_with_its_supervisor_though_no_engine_is_there(world: World) -> None:
+def test_a_program_dies_with_its_supervisor_though_no_engine_is_there(world: LocalWorld) -> None:
     engine = world.open()
     engine.submit(world.spec("run", "obey"))
     call = world.call()
@@ -120,7 +109,7 @@ def test_a_program_dies_with_its_supervisor_though_no_engine_is_there(world: Wor
     assert world.end(world.open(), "run").state is RunState.LOST
 
 
-def test_a_run_of_before_the_machines_restart_is_lost(world: World) -> None:
+def test_a_run_of_before_the_machines_restart_is_lost(world: LocalWorld) -> None:
     engine = world.open()
     engine.submit(world.spec("run", "obey"))
     world.call()
@@ -139,7 +128,7 @@ def test_a_run_of_before_the_machines_restart_is_lost(world: World) -> None:
     assert engine.observe("run").state is RunState.RUNNING
 
 
-def test_a_run_whose_folder_was_deleted_is_unknown_and_can_run_again(world: World) -> None:
+def test_a_run_whose_folder_was_deleted_is_unknown_and_can_run_again(world: LocalWorld) -> None:
     world.run("refuse")
     engine = world.engines[0]
     shutil.rmtree(world.folder / "runs" / "run")
@@ -152,7 +141,7 @@ def test_a_run_whose_folder_was_deleted_is_unknown_and_can_run_again(world: Worl
 # Slots
 
 
-def test_runs_start_in_the_order_of_their_submission_and_small_ones_do_not_overtake(world: World) -> None:
+def test_runs_start_in_the_order_of_their_submission_and_small_ones_do_not_overtake(world: LocalWorld) -> None:
     engine = world.open(cores=8, memory_mib=1000)
     engine.submit(world.spec("a", "obey", memory_mib=600))
     call = world.call()
@@ -170,7 +159,7 @@ def test_runs_start_in_the_order_of_their_submission_and_small_ones_do_not_overt
     assert world.call().run_id == "small"
 
 
-def test_a_run_that_is_stopped_while_it_waits_makes_way(world: World) -> None:
+def test_a_run_that_is_stopped_while_it_waits_makes_way(world: LocalWorld) -> None:
     engine = world.open(cores=8, memory_mib=1000)
     engine.submit(world.spec("a", "obey", memory_mib=600))
     world.call()
@@ -181,7 +170,7 @@ def test_a_run_that_is_stopped_while_it_waits_makes_way(world: World) -> None:
     assert engine.observe("big").state is RunState.STOPPED
 
 
-def test_two_engines_on_one_folder_do_not_grant_more_than_there_is(world: World) -> None:
+def test_two_engines_on_one_folder_do_not_grant_more_than_there_is(world: LocalWorld) -> None:
     engines = [world.open(cores=2), world.open(cores=2)]
     runs = [f"run-{number}" for number in range(8)]
 
@@ -220,7 +209,7 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_submit_that_cannot_be_kept_leaves_the_run_unknown(world: World) -> None:
+def test_a_submit_that_cannot_be_kept_leaves_the_run_unknown(world: LocalWorld) -> None:
     engine = world.open()
     with full_disk(), pytest.raises(OSError, match="File too large"):
         engine.submit(world.spec("run", "succeed"))
@@ -240,7 +229,7 @@ class Alarm(logging.Handler):
         self.went_off.set()
 
 
-def test_a_run_that_cannot_be_claimed_for_want_of_disk_waits_until_it_can(world: World) -> None:
+def test_a_run_that_cannot_be_claimed_for_want_of_disk_waits_until_it_can(world: LocalWorld) -> None:
     engine = world.open(cores=1)
     engine.submit(world.spec("run", "obey"))
     call = world.call()
@@ -258,7 +247,7 @@ def test_a_run_that_cannot_be_claimed_for_want_of_disk_waits_until_it_can(world:
     assert world.end(engine, "waiting").state is RunState.SUCCEEDED
 
 
-def test_a_folder_with_unreadable_files_stops_no_other_run(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_with_unreadable_files_stops_no_other_run(world: LocalWorld, caplog: pytest.LogCaptureFixture) -> None:
     broken = world.folder / "runs" / "broken"
     broken.mkdir(parents=True)
     (broken / "spec.json").write_text("{")
@@ -266,15 +255,15 @@ def test_a_folder_with_unreadable_files_stops_no_other_run(world: World, caplog:
     assert "broken" in caplog.text
 
 
-def test_a_listener_that_fails_stops_no_run(world: World) -> None:
+def test_a_listener_that_fails_stops_no_run(world: LocalWorld) -> None:
     told = threading.Event()
 
     def fail(_: str) -> None:
         told.set()
         raise LookupError
 
-    engine = open_engine("local", folder=world.folder / "runs", module="tests.contract.engine_programs",
-                         environment={"PYTHONPATH": str(REPOSITORY)}, on_change=fail)
+    engine = open_local(folder=world.folder / "runs", module="tests.contract.engine_programs",
+                        environment={"PYTHONPATH": str(REPOSITORY)}, on_change=fail)
     world.engines.append(engine)
     engine.submit(world.spec("run", "obey"))
     call = world.call()
@@ -283,6 +272,7 @@ def test_a_listener_that_fails_stops_no_run(world: World) -> None:
     assert world.end(world.open(), "run").state is RunState.SUCCEEDED
 
 
-def test_other_engines_are_not_offered(tmp_path: Path) -> None:
-    with pytest.raises(NotOffered, match="'ray' of the setting 'engine'"):
-        open_engine("ray", folder=tmp_path, module="m", environment={}, on_change=lambda _: None)
+@pytest.mark.parametrize("url", ["ray", "ray://", "ray://host", "ray://host:0", "ray://host:99999", "ray://ho st:1", "dask://host:1"])
+def test_other_engines_are_not_offered(tmp_path: Path, url: str) -> None:
+    with pytest.raises(NotOffered, match=f"'{url}' of the setting 'engine'"):
+        open_engine(url, folder=tmp_path, module="m", environment={}, on_change=lambda _: None)

@@ -1,10 +1,11 @@
 """How the machine is shared out."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from despina.engine.machine import this_machine
-from despina.engine.slots import Needs, Slots, grant
+from despina.engine.slots import Needs, Slots, ask, grant
 
 MACHINE = Slots(cores=8, memory_mib=1000)
 machines = st.builds(Slots, cores=st.integers(1, 64), memory_mib=st.integers(1, 10_000))
@@ -79,6 +80,33 @@ def test_services_leave_others_less_memory() -> None:
     assert grant(MACHINE, [service], Needs(share=1, memory_mib=700)) == Slots(cores=8, memory_mib=700)
     assert grant(MACHINE, [service, Slots(cores=1, memory_mib=400)], Needs(share=8, memory_mib=301)) is None
     assert grant(MACHINE, [service], Needs(share=8, memory_mib=900)) == Slots(cores=1, memory_mib=700)
+
+
+@given(st.lists(machines, max_size=6), needs)
+def test_what_is_asked_of_a_cluster_is_on_some_node(nodes: list[Slots], wish: Needs) -> None:
+    asked = ask(nodes, wish)
+    assert asked.cores >= 1
+    assert asked.memory_mib >= 1
+    if nodes:
+        assert any(node.cores >= asked.cores and node.memory_mib >= asked.memory_mib for node in nodes)
+        largest = max(node.memory_mib for node in nodes)
+        assert asked.memory_mib == max(1, min(wish.memory_mib, largest))
+
+
+@pytest.mark.parametrize(("nodes", "share", "cores"), [
+    ([8, 8, 8, 8], 1, 8), ([8, 8, 8, 8], 4, 8), ([8, 8, 8, 8], 8, 4), ([8, 8, 8, 8], 64, 1), ([1, 1], 2, 1), ([4, 16], 1, 4),
+    ([], 1, 1),
+])
+def test_a_run_asks_for_its_share_of_the_cluster_and_no_more_than_a_node_has(nodes: list[int], share: int, cores: int) -> None:
+    cluster = [Slots(cores=has, memory_mib=1000) for has in nodes]
+    assert ask(cluster, Needs(share=share, memory_mib=500)) == Slots(cores=cores, memory_mib=500)
+
+
+def test_nodes_without_the_memory_do_not_count() -> None:
+    cluster = [Slots(cores=2, memory_mib=1000), Slots(cores=8, memory_mib=4000)]
+    assert ask(cluster, Needs(share=1, memory_mib=500)) == Slots(cores=2, memory_mib=500)
+    assert ask(cluster, Needs(share=1, memory_mib=2000)) == Slots(cores=8, memory_mib=2000)
+    assert ask(cluster, Needs(share=1, memory_mib=9000)) == Slots(cores=8, memory_mib=4000)
 
 
 def test_this_machine_has_cores_and_memory() -> None:

@@ -15,7 +15,7 @@ from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.app.http_server import ConnectionLimits, listen, run_http
 from despina.app.tls import Certificate, self_signed
-from despina.artifacts import open_artifacts
+from despina.artifacts import ENDPOINTS, open_artifacts
 from despina.auth.audit import AuditLog
 from despina.auth.gate import Gate
 from despina.auth.principals import Policies, Principals
@@ -32,11 +32,10 @@ from despina.core.endpoint import endpoint_of_run, is_endpoint_run
 from despina.core.errors import DespinaError
 from despina.core.job import JobKind
 from despina.core.names import Cluster
-from despina.core.ports import KeyStore
+from despina.core.ports import KeyStore, WholeEngine
 from despina.core.principal import AccessKey, Principal
 from despina.core.roles import ParameterGroup
 from despina.engine import open_engine
-from despina.engine.local import LocalEngine
 from despina.settings import Settings
 from despina.store import is_networked, open_key_store, open_stores
 
@@ -44,6 +43,8 @@ PROGRAMS = "despina.programs"
 """The module that an engine starts."""
 _NOT_FOR_RUNS = ("DESPINA_DATABASE_URL", "PGPASSWORD")
 """Variables of the environment that no run is to see: a program, possibly of a user's own, has no business in the database."""
+PROGRAM_VARIABLES = frozenset({"DESPINA_SENTENCE_MODEL", "DESPINA_WORD_VECTORS"})
+"""What is configured for programs alone."""
 ARTIFACT_PATIENCE_SECONDS = 5.0
 """How long a request waits for an S3 server that gives no answer; the programs of jobs have more time."""
 
@@ -83,11 +84,12 @@ class Parts:
             else:
                 hints.wake(plans.job_of_run(run_id))
 
-        self.engine: LocalEngine = open_engine(
+        self.engine: WholeEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
-            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache"),
-                         "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user, **dict.fromkeys(_NOT_FOR_RUNS, "")},
-            on_change=on_change)
+            environment={"DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user, **passed_on(os.environ, self.folders["s3"]),
+                         **dict.fromkeys(_NOT_FOR_RUNS, "")},
+            folders={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache")},
+            on_change=on_change, deployment=cluster(settings).fingerprint, is_service=is_endpoint_run)
         principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None
         self.audit: AuditLog | None = None
@@ -148,6 +150,14 @@ def api(settings: Settings, parts: Parts) -> Api:
 def parameter_group(settings: Settings) -> ParameterGroup:
     """The roles that requests may name."""
     return ParameterGroup(roles=settings.roles, default=settings.neptune_ml_iam_role)
+
+
+def passed_on(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What programs have to know on other machines, too: the S3 server and its keys, or the folder that stands in for it; and the
+    variables of this process that they read, but for those that name files of this machine."""
+    named = {name: value for name, value in environ.items()
+             if name in PROGRAM_VARIABLES or (name.startswith("AWS_") and not name.endswith(("_FILE", "_BUNDLE")))}
+    return named if any(environ.get(name) for name in ENDPOINTS) else {**named, "DESPINA_S3_FOLDER": str(folder)}
 
 
 def job_rules(settings: Settings) -> JobRules:

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (serve, reconcile):
         command.add_argument("--data-dir", metavar="DIR", help="where jobs and files are kept (./despina-data)")
         command.add_argument("--database-url", metavar="URL", help="where jobs are kept (a file in the data directory)")
-        command.add_argument("--engine", metavar="URL", help="what runs the programs (local)")
+        command.add_argument("--engine", metavar="URL", help="what runs the programs: local, or ray://HOST:PORT (local)")
         command.add_argument("--config", metavar="FILE", help="a despina.toml")
 
     migrate.add_arguments(commands.add_parser("migrate", help="bring the database to this version, or move it to PostgreSQL",

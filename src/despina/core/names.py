@@ -13,7 +13,7 @@ _TRIAL = re.compile(r"(.{1,6})[a-p]{2}-neptune-ml-[0-9]{6}-[0-9]{4}-[0-9]{3,}-[0
 
 
 class Cluster(Frozen, frozen=True, kw_only=True):
-    """Where the ARNs say that things are: nothing else depends on it."""
+    """Where the ARNs say that things are; and what tells this deployment from others that share a cluster with it."""
 
     region: str = "us-east-1"
     account_id: str = "123456789012"
@@ -22,6 +22,11 @@ class Cluster(Frozen, frozen=True, kw_only=True):
     def arn(self, resource: str, name: str) -> str:
         """The ARN of a SageMaker resource, as in ``arn:aws:sagemaker:us-east-1:123456789012:processing-job/name``."""
         return f"arn:aws:sagemaker:{self.region}:{self.account_id}:{resource}/{name}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The three as eight hexadecimal digits."""
+        return _hex(f"{self.region} {self.account_id} {self.resource_id}", 8)
 
 
 def _time(ms: int) -> datetime:

@@ -265,6 +265,14 @@ class RunLogs(Protocol):
         ...
 
 
+class ProgramEngine(Engine, RunLogs, Protocol):
+    """An engine whose logs can be read."""
+
+
+class WholeEngine(ProgramEngine, ServingRuns, Protocol):
+    """All that the control plane asks of what runs programs."""
+
+
 class Entry(Frozen, frozen=True, kw_only=True):
     """A file in an artefact store. ``path`` is relative to the location listed."""
 

@@ -206,6 +206,14 @@ class RunFolder:
             return b""
 
 
+def checked(run_id: str) -> str:
+    """The run id. Raises ValueError unless it is 1-150 letters, digits, dots, hyphens and underscores, the first of them no dot."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(
+            f"The run id {run_id[:200]!r} must be 1-150 letters, digits, dots, hyphens or underscores, the first no dot.")
+    return run_id
+
+
 class Runs:
     """The folder of all runs."""
 
@@ -218,10 +226,7 @@ class Runs:
         Raises:
             ValueError: ``run_id`` is not 1-150 letters, digits, dots, hyphens and underscores, or begins with a dot.
         """
-        if not _RUN_ID.fullmatch(run_id):
-            raise ValueError(
-                f"The run id {run_id[:200]!r} must be 1-150 letters, digits, dots, hyphens or underscores, the first no dot.")
-        return RunFolder(path=self._folder / run_id)
+        return RunFolder(path=self._folder / checked(run_id))
 
     def ids(self) -> list[str]:
         """The ids of all runs there are folders of."""

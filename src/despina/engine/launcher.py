@@ -23,6 +23,8 @@ class Launcher:
     module: str
     environment: Mapping[str, str]
     grace_seconds: float
+    bound: bool = False
+    """Whether the run ends when this process does."""
 
     def __call__(self, run: RunFolder, slots: Slots) -> tuple[RunClaim, int] | None:
         """Start the run, unless it is stopped first: then None.
@@ -57,7 +59,8 @@ class Launcher:
 
     def _spawn(self, run: RunFolder, slots: Slots, gate: int) -> int:
         program = (sys.executable, "-m", self.module, str(run.spec_file))
-        supervisor = (sys.executable, "-I", "-S", str(_SUPERVISOR), str(run.path), str(self.grace_seconds))
+        supervisor = (sys.executable, "-I", "-S", str(_SUPERVISOR), str(run.path), str(self.grace_seconds),
+                      str(os.getpid() if self.bound else 0))
         return os.posix_spawn(
             sys.executable,
             (*supervisor, *program),

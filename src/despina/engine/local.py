@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from despina.core.job import Observation, RunSpec, RunState
 from despina.engine.folder import RunClaim, Runs
+from despina.engine.lines import check, whole_lines
 from despina.engine.outcome import describe, find_end
 from despina.engine.processes import open_process, send
 from despina.engine.scheduler import Launch, Scheduler
@@ -83,8 +84,7 @@ class LocalEngine:
 
         Only whole lines, unless the run is over or a line is longer than ``limit``.
         """
-        if offset < 0 or limit < 1:
-            raise ValueError(f"The log is read from offset 0 on and 1 byte or more at a time, not {limit} bytes from {offset}.")
+        check(offset, limit)
         run = self._runs[run_id]
         claim = run.read_claim()
         over = claim is not None and find_end(run, claim) is not None  # first: nothing is written to the log afterwards
@@ -94,11 +94,7 @@ class LocalEngine:
                 text = log.read(limit)
         except FileNotFoundError:
             return b"", offset
-        whole = text.rfind(b"\n") + 1
-        if whole and not (over and len(text) < limit):
-            text = text[:whole]
-        elif not whole and not over and len(text) < limit:
-            text = b""
+        text = whole_lines(text, limit, over=over)
         return text, offset + len(text)
 
     def close(self) -> None:

@@ -38,3 +38,17 @@ def grant(machine: Slots, taken: Sequence[Slots], needs: Needs) -> Slots | None:
     if free_cores < 1 or memory > free_memory:
         return None
     return Slots(cores=min(free_cores, max(1, machine.cores // needs.share)), memory_mib=memory)
+
+
+def ask(nodes: Sequence[Slots], needs: Needs) -> Slots:
+    """What to ask of a cluster for a run: ``1 / share`` of all its cores, at least one, and no more than one node has.
+
+    No more than the smallest node has, so that any node will do; nodes that have not the memory which the run needs do not count. A
+    run that needs more memory than any node has asks for all that the largest has. Without nodes (they may be started when they are
+    needed) it asks for one core.
+    """
+    largest = max((node.memory_mib for node in nodes), default=needs.memory_mib)
+    memory = max(1, min(needs.memory_mib, largest))
+    fitting = [node.cores for node in nodes if node.memory_mib >= memory]
+    part = sum(node.cores for node in nodes) // max(1, needs.share)
+    return Slots(cores=max(1, min([part, *fitting])), memory_mib=memory)

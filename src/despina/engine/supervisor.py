@@ -1,8 +1,9 @@
 """Keeps one run: starts its program, outlives everything the program starts, and writes down how it ended.
 
-A program of its own, ``python -I -S supervisor.py FOLDER GRACE_SECONDS PROGRAM ARGUMENT…``, on the standard library alone, so that
-it starts in some 20 ms. The engine gives it the read end of a pipe as standard input (a line, or the end: see whether the claim is
-yours), the run's log as standard output and error, and SIGTERM and SIGUSR1 blocked.
+A program of its own, ``python -I -S supervisor.py FOLDER GRACE_SECONDS PARENT PROGRAM ARGUMENT…``, on the standard library alone,
+so that it starts in some 20 ms. ``PARENT`` is its parent if the run is to end, as by SIGTERM, when that process dies; otherwise 0.
+The engine gives it the read end of a pipe as standard input (a line, or the end: see whether the claim is yours), the run's log as
+standard output and error, and SIGTERM and SIGUSR1 blocked.
 
 It is the reaper of its descendants (prctl(2), PR_SET_CHILD_SUBREAPER): a process whose parent has died becomes its child, whatever
 session it is in. So the run is over when the supervisor has no child left.
@@ -150,9 +151,13 @@ def write(path: str, content: dict[str, object]) -> None:
     os.close(folder)
 
 
-def supervise(folder: str, grace: float, command: list[str]) -> None:
+def supervise(folder: str, grace: float, parent: int, command: list[str]) -> None:
     """Run the program to its end and write ``exit.json``, if the run is this process's."""
     signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
+    if parent:
+        libc.prctl(PR_SET_PDEATHSIG, TERMINATE, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the line above
+            return
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited SIG_IGN would hide how children end
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.chdir(folder)
@@ -179,4 +184,4 @@ def supervise(folder: str, grace: float, command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    supervise(sys.argv[1], float(sys.argv[2]), sys.argv[3:])
+    supervise(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
