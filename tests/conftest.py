@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.exports import write_export
+from tests.postgres import Cluster, postgresql_cluster
 from tests.serving import Server
 
 
@@ -28,6 +29,13 @@ def trained_data(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Path
     assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
     server.stop()
     return server.data_dir
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A PostgreSQL server."""
+    with postgresql_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

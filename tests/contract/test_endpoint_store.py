@@ -1,7 +1,7 @@
 """What every endpoint store keeps to: each sentence of ``despina.core.ports.EndpointStore``."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,9 @@ def create(store: EndpointStore, name: str, at: int = 1, *, invocation: str | No
     return store.create(endpoint(name, at), invocation=invocation, most=most)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EndpointStore]:
-    store = open_endpoint_store(":memory:" if request.param == "memory" else tmp_path / "jobs.db")
+@pytest.fixture
+def store(database_url: str | Path) -> Iterator[EndpointStore]:
+    store = open_endpoint_store(database_url)
     yield store
     store.close()
 
@@ -118,14 +118,8 @@ def test_writers_at_the_same_time_lose_nothing(store: EndpointStore) -> None:
     assert stored.endpoint.begun == 80
 
 
-@pytest.fixture
-def reopened(tmp_path: Path) -> Callable[[], EndpointStore]:
-    return lambda: open_endpoint_store(tmp_path / "jobs.db")
-
-
-def test_what_was_written_is_there_for_other_processes_and_beside_the_jobs(tmp_path: Path,
-                                                                          reopened: Callable[[], EndpointStore]) -> None:
-    jobs, one, other = open_store(tmp_path / "jobs.db"), reopened(), reopened()
+def test_what_was_written_is_there_for_other_processes_and_beside_the_jobs(shared_url: str | Path) -> None:
+    jobs, one, other = open_store(shared_url), open_endpoint_store(shared_url), open_endpoint_store(shared_url)
     create(one, "a")
     assert other.get("a") is not None, "a miss is not remembered either"
     stored = other.get("a")
@@ -136,6 +130,6 @@ def test_what_was_written_is_there_for_other_processes_and_beside_the_jobs(tmp_p
     assert again.endpoint.begun == 3
     for store in (one, other, jobs):
         store.close()
-    with_new = reopened()
+    with_new = open_endpoint_store(shared_url)
     assert [stored.endpoint.begun for stored in with_new.all()] == [3]
     with_new.close()

@@ -1,6 +1,6 @@
 """What every key store keeps to: each sentence of ``despina.core.ports.KeyStore``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +19,11 @@ def key(name: str, principal: str = "alice", at: int = 1) -> AccessKey:
     return AccessKey(id=name, principal=principal, sealed=b"\x00\xff", created_at=at, expires_at=7, token_hash=b"\x01")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyStore]:
-    store = open_key_store(":memory:" if request.param == "memory" else tmp_path / "jobs.db")
+@pytest.fixture
+def store(database_url: str | Path) -> Iterator[KeyStore]:
+    store = open_key_store(database_url)
     yield store
     store.close()
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Callable[[], KeyStore]:
-    """Opens the same file as another process would."""
-    return lambda: open_key_store(tmp_path / "jobs.db")
 
 
 def test_a_key_is_found_with_its_principal_as_they_were_added(store: KeyStore) -> None:
@@ -116,8 +110,8 @@ def test_a_key_needs_a_principal_and_an_id_of_its_own(store: KeyStore) -> None:
         store.add_key(key("AK1", at=2))
 
 
-def test_what_another_process_changes_holds_at_once(tmp_path: Path, other: Callable[[], KeyStore]) -> None:
-    store, second = open_key_store(tmp_path / "jobs.db"), other()
+def test_what_another_process_changes_holds_at_once(shared_url: str | Path) -> None:
+    store, second = open_key_store(shared_url), open_key_store(shared_url)
     second.put_principal(ALICE)
     second.add_key(key("AK1"))
     assert store.find("AK1") is not None
@@ -129,12 +123,12 @@ def test_what_another_process_changes_holds_at_once(tmp_path: Path, other: Calla
     second.close()
 
 
-def test_keys_lie_beside_jobs_and_outlive_the_process(tmp_path: Path, other: Callable[[], KeyStore]) -> None:
-    jobs = open_store(tmp_path / "jobs.db")
-    first = other()
+def test_keys_lie_beside_jobs_and_outlive_the_process(shared_url: str | Path) -> None:
+    jobs = open_store(shared_url)
+    first = open_key_store(shared_url)
     first.put_principal(ALICE)
     first.close()
     jobs.close()
-    again = other()
+    again = open_key_store(shared_url)
     assert again.principals() == (ALICE,)
     again.close()

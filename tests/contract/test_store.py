@@ -19,9 +19,9 @@ from despina.store import PrefixTaken, open_store
 ENDED = [Status.COMPLETED, Status.FAILED]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]:
-    store = open_store(":memory:" if request.param == "memory" else tmp_path / "jobs.db")
+@pytest.fixture
+def store(database_url: str | Path) -> Iterator[JobStore]:
+    store = open_store(database_url)
     yield store
     store.close()
 

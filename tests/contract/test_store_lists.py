@@ -13,9 +13,9 @@ from despina.core.ports import JobStore, ListQuery
 from despina.store import open_store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]:
-    store = open_store(":memory:" if request.param == "memory" else tmp_path / "jobs.db")
+@pytest.fixture
+def store(database_url: str | Path) -> Iterator[JobStore]:
+    store = open_store(database_url)
     yield store
     store.close()
 

@@ -1,6 +1,7 @@
 """What the SQLite store keeps to beside the contract of all stores: files, processes, versions, and the cost of reading."""
 
 import itertools
+import re
 import sqlite3
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from despina.core.errors import NotOffered, StoreError
 from despina.core.job import Status
 from despina.core.ports import ListQuery
 from despina.store import open_store, statements
-from despina.store.connections import Connections
 from despina.store.migrations import APPLICATION_ID, MIGRATIONS
+from despina.store.sqlite import SqliteDatabase
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -53,9 +54,9 @@ def test_everything_is_there_when_the_file_is_opened_again(path: Path) -> None:
 
 
 def test_every_commit_is_on_the_disk_before_it_is_acknowledged(path: Path) -> None:
-    connections = Connections(path)
-    found = [connections.reading().execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode")]
-    connections.close()
+    database = SqliteDatabase(path)
+    found = [database.connection().execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode")]
+    database.close()
     assert found == [(2,), ("wal",)]
 
 
@@ -107,7 +108,7 @@ def test_a_file_that_may_not_be_written_is_refused_by_its_name() -> None:
         folder.chmod(0o755)
 
 
-@pytest.mark.parametrize("url", ["postgresql://user:secret@host/db", "mysql://user:secret@host"])
+@pytest.mark.parametrize("url", ["mysql://user:secret@host"])
 def test_other_databases_are_not_offered_and_no_password_is_shown(url: str) -> None:
     with pytest.raises(NotOffered, match="database_url") as refused:
         open_store(url)
@@ -136,16 +137,16 @@ def test_a_closed_store_says_so(path: Path) -> None:
 
 
 def test_the_connections_of_ended_threads_are_closed(path: Path) -> None:
-    connections, seen = Connections(path), list[sqlite3.Connection]()
+    database, seen = SqliteDatabase(path), list[sqlite3.Connection]()
     for _ in range(3):
-        thread = threading.Thread(target=lambda: seen.append(connections.reading()))
+        thread = threading.Thread(target=lambda: seen.append(database.connection()))
         thread.start()
         thread.join(30)
     for connection in seen[:-1]:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")
     seen[-1].execute("SELECT 1")
-    connections.close()
+    database.close()
 
 
 # the cost of reading
@@ -154,9 +155,10 @@ def test_the_connections_of_ended_threads_are_closed(path: Path) -> None:
 @pytest.mark.parametrize(
     "statement", [statements.LIST, statements.LIST_FILTERED, statements.LIST_BY_STATUS, statements.ACTIVE])
 def test_lists_and_counts_read_an_index_and_no_job(path: Path, statement: str) -> None:
-    connections = Connections(path)
-    plan = connections.reading().execute(f"EXPLAIN QUERY PLAN {statement}", (1,) * statement.count("?")).fetchall()
-    connections.close()
+    database = SqliteDatabase(path)
+    values = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
+    plan = database.connection().execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    database.close()
     assert [step[3].split(" (")[0].rsplit(" ", 1)[0] for step in plan] == ["SEARCH jobs USING COVERING INDEX"]
 
 
@@ -172,13 +174,11 @@ def _count(steps: Iterator[int]) -> int:
     return 0  # go on
 
 
-@pytest.mark.parametrize(("statement", "values"), [
-    (statements.LIST, ()),
-    *((statements.LIST_FILTERED, (-1, *upper, None, None)) for upper in ((2**62, 0), (150, 0))),
-    *((statements.LIST_BY_STATUS, (-1, *upper, None, None, "Completed")) for upper in ((2**62, 0), (150, 0))),
-])
-def test_a_page_costs_the_same_whatever_the_number_of_jobs(tmp_path: Path, statement: str, values: tuple[object, ...]) -> None:
+@pytest.mark.parametrize("before", [2**62, 150])
+@pytest.mark.parametrize("statement", [statements.LIST, statements.LIST_FILTERED, statements.LIST_BY_STATUS])
+def test_a_page_costs_the_same_whatever_the_number_of_jobs(tmp_path: Path, statement: str, before: int) -> None:
     costs = []
+    values = {"kind": PROCESSING.value, "after": -1, "before": before, "seq": 0, "pattern": "%", "status": "Completed", "most": 11}
     for count in (200, 20_000):
         path = tmp_path / f"{count}.db"
         open_store(path).close()
@@ -186,7 +186,7 @@ def test_a_page_costs_the_same_whatever_the_number_of_jobs(tmp_path: Path, state
         steps = itertools.count()
         with closing(sqlite3.connect(path)) as connection:
             connection.set_progress_handler(partial(_count, steps), 1)
-            assert len(connection.execute(statement, (PROCESSING.value, *values, 11)).fetchall()) == 11
+            assert len(connection.execute(statement, values).fetchall()) == 11
         costs.append(next(steps))
     assert costs[0] == costs[1] > 11
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 
 from despina.api import errors
-from despina.api.authentication import context, signed_request
+from despina.api.authentication import context, named_key, signed_request
 from despina.api.calls import Call
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
 from despina.api.invocation_ids import invocation
@@ -20,6 +21,7 @@ from despina.api.limits import ClientGone, Limits, read_body
 from despina.api.metrics import EndpointMetrics
 from despina.api.openapi import openapi_operation
 from despina.api.operations import INVOKE_ENDPOINT, LOG_OPERATIONS, OPERATIONS, Operation
+from despina.api.reads import Reads
 from despina.api.rendering import View
 from despina.api.request_ids import request_ids
 from despina.api.scope import Receive, Scope, Send, client_host, raw_path
@@ -88,11 +90,12 @@ class Api:
         cluster: Where ARNs say that things are.
         gate: Lets requests in; None: everybody may do everything, and signatures are not looked at.
         audit: Keeps who asked for what; None: nobody does.
+        networked: Whether the stores are on a network, so that no read of theirs may happen in the event loop.
         clock: Seconds that never run backwards, for the limits.
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
-                 audit: AuditLog | None = None,
+                 audit: AuditLog | None = None, networked: bool = False,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._plane = plane
         self._settings = settings
@@ -100,12 +103,13 @@ class Api:
         self._gate = gate
         self._audit = audit
         self._limits = Limits(settings, clock)
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
+        self._reads = Reads(self._threads) if networked else None
         metrics = EndpointMetrics()
-        self._invoker = Invoker(plane.endpoints, metrics)
+        self._invoker = Invoker(plane.endpoints, metrics, self._reads)
         operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, metrics, datetime.now(UTC)))
         self._routes = Routes((*operations, openapi_operation(operations)))
         self._request_ids = request_ids()
-        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._encode = msgspec.json.Encoder().encode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,19 +154,22 @@ class Api:
             body = await read_body(scope, receive, limit=limit, seconds=self._settings.body_timeout_seconds)
             call.invocation = invocation(scope)
         if not operation.metered:
-            self._admit(call, operation, scope, body)
+            await self._admit(call, operation, scope, body)
             return await self._perform(call, route, raw_id, scope, body)
         self._limits.enter()
         try:
-            self._admit(call, operation, scope, body)
+            await self._admit(call, operation, scope, body)
             return await self._perform(call, route, raw_id, scope, body)
         finally:
             self._limits.leave()
 
-    def _admit(self, call: Call, operation: Operation, scope: Scope, body: bytes) -> None:
+    async def _admit(self, call: Call, operation: Operation, scope: Scope, body: bytes) -> None:
         """Find out who asks, and whether he may. Refused signatures count for the address that they come from."""
         if self._gate is None or operation.action is None:
             return
+        key = named_key(scope) if self._reads is not None else None
+        if self._reads is not None and key is not None:
+            self._gate.remember(key, await self._reads.get(("key", key), partial(self._gate.find, key)))
         try:
             call.credential = self._gate.authenticate(signed_request(scope, body), operation.service)
         except AccessDenied:
@@ -172,7 +179,7 @@ class Api:
             self._limits.take(call.credential.principal.arn)
         resource = None
         if operation is INVOKE_ENDPOINT:
-            endpoint = self._invoker.find(call.resource_id or "")
+            endpoint = await self._invoker.find(call.resource_id or "")
             resource = self._cluster.arn("endpoint", endpoint.resource_name if endpoint else call.resource_id or "")
         self._gate.authorize(call.credential, f"{operation.service}:{operation.action}", lambda: context(scope), resource=resource)
 
@@ -193,6 +200,9 @@ class Api:
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()
             result = await loop.run_in_executor(self._threads, operation.use_case, self._plane, request, call.caller())
+        elif self._reads is not None and operation.reads:
+            use_case = partial(operation.use_case, self._plane, request, call.caller())
+            result = await self._reads.get((operation.name, request), use_case)
         else:
             result = operation.use_case(self._plane, request, call.caller())
         if isinstance(result, Job | Endpoint):

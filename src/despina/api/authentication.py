@@ -19,13 +19,18 @@ def signed_request(scope: Scope, body: bytes) -> Request:
                    body=body)
 
 
-def claimed_key(scope: Scope) -> str | None:
-    """The access key that a request names, if what it names looks like the id of one: it might be a secret in the wrong place."""
+def named_key(scope: Scope) -> str | None:
+    """The access key that a request names; None if it is not signed."""
     try:
-        key_id = parse(signed_request(scope, b"")).key_id
+        return parse(signed_request(scope, b"")).key_id
     except AccessDenied:
         return None
-    return key_id if _KEY_ID.fullmatch(key_id) else None
+
+
+def claimed_key(scope: Scope) -> str | None:
+    """The access key that a request names, if what it names looks like the id of one: it might be a secret in the wrong place."""
+    key_id = named_key(scope)
+    return key_id if key_id is not None and _KEY_ID.fullmatch(key_id) else None
 
 
 def context(scope: Scope) -> dict[str, str]:

@@ -5,8 +5,10 @@ Source: Amazon SageMaker API reference, "InvokeEndpoint". What the body may say 
 
 import asyncio
 import time
+from functools import partial
 
 from despina.api.metrics import EndpointMetrics
+from despina.api.reads import Reads
 from despina.api.replicas import ReplicaGone, Replicas
 from despina.api.service import EndpointService
 from despina.core.endpoint import Endpoint, EndpointStatus
@@ -22,13 +24,16 @@ _LOOK_SECONDS = 0.02
 class Invoker:
     """Invokes endpoints."""
 
-    def __init__(self, endpoints: EndpointService, metrics: EndpointMetrics) -> None:
-        self._endpoints, self._metrics = endpoints, metrics
+    def __init__(self, endpoints: EndpointService, metrics: EndpointMetrics, reads: Reads | None = None) -> None:
+        """``reads``: how the endpoints are read where that means waiting."""
+        self._endpoints, self._metrics, self._reads = endpoints, metrics, reads
         self._replicas = Replicas(endpoints)
         self._seen: dict[str, Endpoint | None] = {}
 
-    def find(self, name: str) -> Endpoint | None:
+    async def find(self, name: str) -> Endpoint | None:
         """The endpoint with this resource name or id. The store is asked once in a turn of the event loop, whoever asks in it."""
+        if self._reads is not None:
+            return await self._reads.get(("endpoint", name), partial(self._endpoints.find, name))
         if not self._seen:
             asyncio.get_running_loop().call_soon(self._seen.clear)
         if name not in self._seen:
@@ -46,7 +51,7 @@ class Invoker:
             NoSuchEndpoint, EndpointNotReady, EndpointUnavailable: it cannot be invoked.
             ModelError: the serving program refuses the request, or has failed.
         """
-        endpoint = self._found(name)
+        endpoint = await self._found(name)
         measured = self._metrics.of(endpoint.id)
         begun, status = measured.begin(), 0
         try:
@@ -77,11 +82,11 @@ class Invoker:
             if endpoint.is_asleep:
                 await asyncio.to_thread(self._endpoints.wake, endpoint.id)
             await asyncio.sleep(_LOOK_SECONDS)
-            endpoint = self._found(name)
+            endpoint = await self._found(name)
 
-    def _found(self, name: str) -> Endpoint:
+    async def _found(self, name: str) -> Endpoint:
         """The endpoint, if it may answer."""
-        endpoint = self.find(name)
+        endpoint = await self.find(name)
         if endpoint is None:
             raise NoSuchEndpoint(f"Endpoint {name[:100]} was not found: it must be the name of an endpoint, or its id.")
         if endpoint.serving is None and endpoint.status is EndpointStatus.CREATING:

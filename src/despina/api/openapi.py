@@ -35,7 +35,7 @@ def openapi_operation(operations: Sequence[Operation]) -> Operation:
         told: Document = document
         return told
 
-    return Operation("GetOpenApi", "GET", "/openapi.json", None, NoMembers, tell, shown, metered=False)
+    return Operation("GetOpenApi", "GET", "/openapi.json", None, NoMembers, tell, shown, metered=False, reads=False)
 
 
 def openapi_document(operations: Sequence[Operation]) -> Document:

@@ -75,6 +75,9 @@ class Operation:
     _: KW_ONLY
     in_thread: Callable[[Any], bool] = never
     """Whether the use case may take long with this request, and so must not run in the event loop."""
+    reads: bool = True
+    """Whether the use case asks the stores: if these are on a network it then runs in a thread, and equal requests share its
+    result."""
     metered: bool = True
     """Whether the limits on requests count it."""
     service: str = "neptune-db"

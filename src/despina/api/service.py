@@ -12,7 +12,8 @@ from despina.core.requests import CancelJob, CreateEndpoint, ListEndpoints, List
 class JobService(Protocol):
     """Starts, shows and cancels jobs. All calls are synchronous and may come from several threads.
 
-    ``get`` and a ``list`` without ``name_contains`` are called in the event loop and must be quick; all else runs in threads.
+    ``get`` and a ``list`` without ``name_contains`` are called in the event loop and must be quick, unless the stores are on a
+    network; all else runs in threads.
     """
 
     def start(self, request: StartRequests, caller: Caller) -> Job:
@@ -48,7 +49,8 @@ class JobService(Protocol):
 class EndpointService(Protocol):
     """Creates, shows and deletes endpoints, and leads to what answers for them. Calls may come from several threads.
 
-    ``get``, ``find``, ``all``, ``list`` and ``connect`` are called in the event loop and must be quick; the others run in threads.
+    ``get``, ``find``, ``all``, ``list`` and ``connect`` are called in the event loop and must be quick, unless the stores are on a
+    network (but ``connect``); the others run in threads.
     """
 
     def create(self, request: CreateEndpoint, caller: Caller) -> Endpoint:

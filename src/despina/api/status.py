@@ -14,6 +14,7 @@ from despina.api.operations import Operation, always
 from despina.api.rendering import Document, View
 from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
+from despina.core.endpoint import Endpoint
 from despina.core.frozen import Frozen
 from despina.core.principal import Caller
 
@@ -31,14 +32,17 @@ def status_operations(settings: ApiSettings, metrics: EndpointMetrics, started_a
     def engine(_plane: ControlPlane, _request: NoMembers, _caller: Caller) -> Document:
         return status
 
-    def measured(plane: ControlPlane, _request: NoMembers, _caller: Caller) -> str:
-        return metrics.exposition(plane.endpoints.all())
+    def endpoints(plane: ControlPlane, _request: NoMembers, _caller: Caller) -> tuple[Endpoint, ...]:
+        return plane.endpoints.all()
+
+    def measured(found: tuple[Endpoint, ...], _request: NoMembers, _view: View) -> str:
+        return metrics.exposition(found)
 
     return (
-        Operation("GetMetrics", "GET", "/metrics", None, NoMembers, measured, _text, metered=False,
+        Operation("GetMetrics", "GET", "/metrics", None, NoMembers, endpoints, measured, metered=False,
                   content_type=b"text/plain; version=0.0.4; charset=utf-8"),
-        Operation("GetEngineStatus", "GET", "/status", "GetEngineStatus", NoMembers, engine, _shown, metered=False),
-        Operation("GetHealth", "GET", "/healthz", None, NoMembers, _health, _shown, metered=False),
+        Operation("GetEngineStatus", "GET", "/status", "GetEngineStatus", NoMembers, engine, _shown, metered=False, reads=False),
+        Operation("GetHealth", "GET", "/healthz", None, NoMembers, _health, _shown, metered=False, reads=False),
         Operation("GetReadiness", "GET", "/readyz", None, NoMembers, _readiness, _shown, metered=False, in_thread=always),
     )
 
@@ -73,7 +77,3 @@ def _readiness(plane: ControlPlane, _request: NoMembers, _caller: Caller) -> Doc
 
 def _shown(document: Document, _request: Any, _view: View) -> Document:
     return document
-
-
-def _text(text: str, _request: Any, _view: View) -> str:
-    return text

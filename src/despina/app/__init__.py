@@ -32,16 +32,18 @@ from despina.core.endpoint import endpoint_of_run, is_endpoint_run
 from despina.core.errors import DespinaError
 from despina.core.job import JobKind
 from despina.core.names import Cluster
-from despina.core.ports import EndpointStore, JobStore, KeyStore
+from despina.core.ports import KeyStore
 from despina.core.principal import AccessKey, Principal
 from despina.core.roles import ParameterGroup
 from despina.engine import open_engine
 from despina.engine.local import LocalEngine
 from despina.settings import Settings
-from despina.store import open_endpoint_store, open_key_store, open_store
+from despina.store import is_networked, open_key_store, open_stores
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
+_NOT_FOR_RUNS = ("DESPINA_DATABASE_URL", "PGPASSWORD")
+"""Variables of the environment that no run is to see: a program, possibly of a user's own, has no business in the database."""
 
 
 def _next_turn(call: Callable[[], None]) -> None:
@@ -70,9 +72,8 @@ class Parts:
             raise DespinaError(f"The data directory {data} cannot be used: {error.strerror}.") from None
         clock = SystemClock()
         artifacts = open_artifacts(self.folders["s3"])
-        self.store: JobStore = open_store(settings.database_url or data / "despina.db")
-        self.endpoint_store: EndpointStore = open_endpoint_store(settings.database_url or data / "despina.db")
-        hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
+        self.stores = open_stores(settings.database_url or data / "despina.db")
+        self.hints, self.endpoint_hints = hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
 
         def on_change(run_id: str) -> None:
             if is_endpoint_run(run_id):
@@ -82,10 +83,10 @@ class Parts:
 
         self.engine: LocalEngine = open_engine(
             settings.engine, folder=self.folders["runs"], module=PROGRAMS, grace_seconds=settings.stop_grace_seconds,
-            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user},
+            environment={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CUSTOM_MODELS_USER": settings.custom_models_user,
+                         **dict.fromkeys(_NOT_FOR_RUNS, "")},
             on_change=on_change)
-        self.keys: KeyStore = open_key_store(settings.database_url or data / "despina.db")
-        principals = Principals(configured_principals(settings, data), self.keys)
+        principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None
         self.audit: AuditLog | None = None
         if settings.iam_auth:
@@ -93,32 +94,37 @@ class Parts:
                              clock=clock, soon=_next_turn)
             self.audit = AuditLog(data / "audit", soon=_next_turn)
         rules, bounds = job_rules(settings), PolicyRoleBounds(principals)
-        self.jobs = Jobs(store=self.store, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock, hints=hints,
-                         rules=rules, bounds=bounds)
-        self.endpoints = Endpoints(store=self.endpoint_store, jobs=self.store, serving=self.engine, logs=self.engine,
+        self.jobs = Jobs(store=self.stores.jobs, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock,
+                         hints=hints, rules=rules, bounds=bounds)
+        self.endpoints = Endpoints(store=self.stores.endpoints, jobs=self.stores.jobs, serving=self.engine, logs=self.engine,
                                    artifacts=artifacts, clock=clock, hints=endpoint_hints, rules=rules, bounds=bounds)
-        self.reconciler = Reconciler(store=self.store, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
+        self.reconciler = Reconciler(store=self.stores.jobs, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
                                      stalled_after=round(settings.stalled_after_seconds * 1000))
-        self.endpoint_reconciler = EndpointReconciler(store=self.endpoint_store, engine=self.engine, clock=clock,
+        self.endpoint_reconciler = EndpointReconciler(store=self.stores.endpoints, engine=self.engine, clock=clock,
                                                       hints=endpoint_hints)
         self._threads = [threading.Thread(target=reconciler.run, name=name, daemon=True) for name, reconciler in
                          (("despina-reconciler", self.reconciler), ("despina-endpoints", self.endpoint_reconciler))]
 
     def start(self) -> None:
         """Begin to reconcile, in two threads."""
+        self.stores.listen(self.hints.wake, self.endpoint_hints.wake)
         for thread in self._threads:
             thread.start()
+
+    def leave_to_others(self) -> None:
+        """Do not reconcile: nobody takes hints here."""
+        self.hints.close()
+        self.endpoint_hints.close()
 
     def close(self) -> None:
         """End reconciling and let go of everything."""
         for reconciler in (self.reconciler, self.endpoint_reconciler):
             reconciler.close()
         for thread in self._threads:
-            thread.join(timeout=10)
+            if thread.is_alive():
+                thread.join(timeout=10)
         self.engine.close()
-        self.store.close()
-        self.endpoint_store.close()
-        self.keys.close()
+        self.stores.close()
         if self.audit is not None:
             self.audit.close()
 
@@ -129,6 +135,7 @@ def api(settings: Settings, parts: Parts) -> Api:
         ControlPlane(parts.jobs, parts.endpoints),
         gate=parts.gate,
         audit=parts.audit,
+        networked=is_networked(settings.database_url),
         settings=ApiSettings(
             max_in_flight=settings.max_in_flight, requests_per_second=settings.requests_per_second,
             max_body_bytes=settings.max_body_bytes, body_timeout_seconds=settings.body_timeout_seconds,
@@ -173,8 +180,10 @@ def cluster(settings: Settings) -> Cluster:
     return Cluster(region=settings.region, account_id=settings.account_id, resource_id=settings.resource_id)
 
 
-def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+def serve(settings: Settings, *, ready: Callable[[str], None], reconciling: bool = True) -> None:
     """Serve until SIGTERM or SIGINT. ``ready`` is called with the server's URL once it accepts connections.
+
+    ``reconciling``: whether the jobs are run here, too; if not, some process must ``reconcile``.
 
     Raises:
         DespinaError: the address or the data directory cannot be used.
@@ -186,7 +195,10 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     url = f"{'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}"
     limits = ConnectionLimits(max_connections=settings.max_connections, timeout_seconds=settings.connection_timeout_seconds,
                               max_header_bytes=settings.max_header_bytes)
-    parts.start()
+    if reconciling:
+        parts.start()
+    else:
+        parts.leave_to_others()
     try:
         run_http(api(settings, parts), listener, ready=lambda: ready(url), limits=limits, certificate=certificate)
     finally:

@@ -44,7 +44,7 @@ class Gate:
     def __init__(self, *, principals: Principals, open_box: Callable[[], SecretBox], cluster: Cluster, clock: Clock,
                  soon: Callable[[Callable[[], None]], None] | None = None) -> None:
         self._principals, self._open_box, self._clock, self._soon = principals, open_box, clock, soon
-        self._looked_up: dict[str, _Ready] = {}
+        self._looked_up: dict[str, _Ready | None] = {}
         self._verified: dict[object, tuple[Claim, _Ready]] = {}
         self._region = cluster.region
         self._resource = f"arn:aws:{SERVICE}:{cluster.region}:{cluster.account_id}:{cluster.resource_id}/database"
@@ -134,15 +134,23 @@ class Gate:
             found["aws:TokenIssueTime"] = f"{datetime.fromtimestamp(key.created_at // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
         return found
 
+    def find(self, key_id: str) -> Credential | None:
+        """The key, as it is now. May be called from any thread."""
+        return self._principals.find(key_id)
+
+    def remember(self, key_id: str, credential: Credential | None) -> None:
+        """Take what ``find`` gave for true until the next turn of the event loop."""
+        if self._soon is not None:
+            if not self._looked_up:
+                self._soon(self._looked_up.clear)
+            self._looked_up[key_id] = self._ready_for(credential) if credential is not None else None
+
     def _find(self, key_id: str) -> _Ready | None:
-        ready = self._looked_up.get(key_id)
-        if ready is None and (credential := self._principals.find(key_id)) is not None:
-            ready = self._ready_for(credential)
-            if self._soon is not None:
-                if not self._looked_up:
-                    self._soon(self._looked_up.clear)
-                self._looked_up[key_id] = ready
-        return ready
+        if key_id in self._looked_up:
+            return self._looked_up[key_id]
+        credential = self.find(key_id)
+        self.remember(key_id, credential)
+        return self._ready_for(credential) if credential is not None else None
 
     def _ready_for(self, credential: Credential) -> _Ready:
         key_id = credential.key.id

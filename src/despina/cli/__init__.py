@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM); SIGHUP has it read anew")
     serve.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
     serve.add_argument("--tls-self-signed", action="store_true", help="serve HTTPS with a certificate made for development")
+    serve.add_argument("--api-only", action="store_true", help="do not run the jobs: processes of despina reconcile do")
     serve.set_defaults(perform=_serve)
 
     reconcile = commands.add_parser("reconcile", help="run the jobs without serving the API",
@@ -81,7 +82,8 @@ def _serve(options: argparse.Namespace) -> int:
     from despina import app, settings
 
     app.log_to_stderr(os.environ)
-    app.serve(settings.load(vars(options)), ready=lambda url: print(f"Despina serves at {url}", flush=True))
+    app.serve(settings.load(vars(options)), ready=lambda url: print(f"Despina serves at {url}", flush=True),
+              reconciling=not options.api_only)
     return 0
 
 

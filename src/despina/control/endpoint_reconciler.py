@@ -27,7 +27,7 @@ LOOK_AGAIN_MS = 5_000
 MOVING_MS = 40
 """… while a replica is on its way up or down: that it answers is reported to nobody."""
 LONGEST_WAIT_MS = 1_000
-"""Wishes written by other processes are seen after this time at the latest."""
+"""Wishes written by other processes are seen after this time at the latest, also where the database tells nothing of them."""
 
 
 class EndpointReconciler:

@@ -16,10 +16,11 @@ class Hints(Generic[K]):
         self._closed = False
 
     def wake(self, key: K) -> None:
-        """Look at this one: its wish has changed, or one of its runs has started or ended."""
+        """Look at this one: its wish has changed, or one of its runs has started or ended. Nothing is kept once closed."""
         with self._changed:
-            self._keys[key] = None
-            self._changed.notify()
+            if not self._closed:
+                self._keys[key] = None
+                self._changed.notify()
 
     def take(self) -> K | None:
         """The oldest hint, or None."""

@@ -27,7 +27,7 @@ LOOK_AGAIN_MS = 5_000
 STOPPING_MS = 250
 """… while its runs are being stopped."""
 LONGEST_WAIT_MS = 1_000
-"""Wishes written by other processes are seen after this time at the latest."""
+"""Wishes written by other processes are seen after this time at the latest, also where the database tells nothing of them."""
 
 
 class Reconciler:

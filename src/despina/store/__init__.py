@@ -1,44 +1,103 @@
-"""Stores of jobs, endpoints and keys (``despina.core.ports``): SQLite, and a reference in memory."""
+"""Stores of jobs, endpoints and keys (``despina.core.ports``): in SQLite or PostgreSQL, and a reference in memory.
+
+::
+
+    jobs.py endpoints.py keys.py    the stores over a database, whichever it is
+    statements.py                   their SQL
+    database.py                     what they ask of a database
+    sqlite.py migrations.py unchanged.py                      SQLite, its schema, and what need not be read again
+    postgres.py postgres_connections.py postgres_migrations.py postgres_listener.py     PostgreSQL
+    copying.py                      from SQLite to PostgreSQL
+    memory.py memory_endpoints.py memory_keys.py              the reference
+    paging.py refusals.py           what all of them share
+"""
 
 from pathlib import Path
 
 from despina.core.errors import NotOffered
 from despina.core.ports import EndpointStore, JobStore, KeyStore
+from despina.store.database import Database, OnEndpoint, OnJob
+from despina.store.endpoints import SqlEndpointStore
+from despina.store.jobs import SqlJobStore
+from despina.store.keys import SqlKeyStore
 from despina.store.memory import MemoryJobStore
 from despina.store.memory_endpoints import MemoryEndpointStore
 from despina.store.memory_keys import MemoryKeyStore
 from despina.store.refusals import PrefixTaken
-from despina.store.sqlite import SqliteJobStore
-from despina.store.sqlite_endpoints import SqliteEndpointStore
-from despina.store.sqlite_keys import SqliteKeyStore
+from despina.store.sqlite import SqliteDatabase
 
-__all__ = ["PrefixTaken", "open_endpoint_store", "open_key_store", "open_store"]
+__all__ = ["PrefixTaken", "Stores", "is_networked", "open_endpoint_store", "open_key_store", "open_store", "open_stores"]
 
 
-def open_endpoint_store(url: str | Path) -> EndpointStore:
-    """Open the endpoints that are kept beside the jobs at ``url`` (see ``open_store``)."""
-    return MemoryEndpointStore() if url == ":memory:" else SqliteEndpointStore(_path(url))
+class Stores:
+    """The stores of one database."""
+
+    def __init__(self, jobs: JobStore, endpoints: EndpointStore, keys: KeyStore, *, database: Database | None = None) -> None:
+        self.jobs, self.endpoints, self.keys = jobs, endpoints, keys
+        self._database = database
+
+    def listen(self, on_job: OnJob, on_endpoint: OnEndpoint) -> None:
+        """Have these called, from another thread, with each job and endpoint that another process has created or wished to change.
+
+        Only PostgreSQL tells, and what is told may be lost: whoever listens must look now and then, too.
+        """
+        if self._database is not None:
+            self._database.listen(on_job, on_endpoint)
+
+    def close(self) -> None:
+        """Release files and connections."""
+        for store in (self.jobs, self.endpoints, self.keys):
+            store.close()
 
 
-def open_key_store(url: str | Path) -> KeyStore:
-    """Open the principals and access keys that are kept beside the jobs at ``url`` (see ``open_store``)."""
-    return MemoryKeyStore() if url == ":memory:" else SqliteKeyStore(_path(url))
+def open_stores(url: str | Path) -> Stores:
+    """Open the stores at ``url``, which share their connections.
+
+    Args:
+        url: ``:memory:``; the path of an SQLite file, which is made when it is missing; or ``postgresql://…``, a database that is
+            there, in which the tables are made when they are missing.
+
+    Raises:
+        NotOffered: a URL of another database, or the driver is not installed.
+        StoreError: the database cannot be reached or written, is not Despina's, or of a newer version.
+    """
+    if url == ":memory:":
+        return Stores(MemoryJobStore(), MemoryEndpointStore(), MemoryKeyStore())
+    database = _open(url)
+    return Stores(SqlJobStore(database), SqlEndpointStore(database), SqlKeyStore(database), database=database)
 
 
 def open_store(url: str | Path) -> JobStore:
-    """Open the job store at ``url``: ``:memory:``, or the path of an SQLite file, which is made when it is missing.
-
-    Raises:
-        NotOffered: a URL of another database.
-        StoreError: the file is no database of Despina's, of a newer version, or cannot be written.
-    """
-    return MemoryJobStore() if url == ":memory:" else SqliteJobStore(_path(url))
+    """Open the jobs at ``url`` alone (see ``open_stores``)."""
+    return open_stores(url).jobs
 
 
-def _path(url: str | Path) -> Path:
+def open_endpoint_store(url: str | Path) -> EndpointStore:
+    """Open the endpoints that are kept beside the jobs at ``url`` (see ``open_stores``)."""
+    return open_stores(url).endpoints
+
+
+def open_key_store(url: str | Path) -> KeyStore:
+    """Open the principals and access keys that are kept beside the jobs at ``url`` (see ``open_stores``)."""
+    return open_stores(url).keys
+
+
+def is_networked(url: str | Path) -> bool:
+    """Whether reading from the database at ``url`` means waiting for another machine."""
+    return str(url).startswith(("postgresql://", "postgres://"))
+
+
+def _open(url: str | Path) -> Database:
+    if is_networked(url):
+        try:
+            from despina.store.postgres import PostgresDatabase
+        except ImportError:
+            raise NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
+                             "'despina[postgres]'.") from None
+        return PostgresDatabase(str(url))
     scheme, separator, _ = str(url).partition("://")
     if separator and isinstance(url, str):
         # Only the scheme is named: the rest may hold a password.
-        raise NotOffered(f"The setting database_url asks for '{scheme}://', which is not offered yet by this version of Despina: "
-                         "it must be the path of an SQLite file, or ':memory:'.")
-    return Path(url)
+        raise NotOffered(f"The setting database_url asks for '{scheme}://', which is not offered: it must be the path of an SQLite "
+                         "file, postgresql://user:password@host/database, or ':memory:'.")
+    return SqliteDatabase(Path(url))

@@ -1,166 +1,156 @@
-"""Jobs in an SQLite file, shared by any number of threads and processes of one machine."""
+"""One SQLite file: a connection a thread, opened when the thread first asks, with the schema brought up to date."""
 
+import fcntl
+import os
 import sqlite3
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import msgspec
-from msgspec.structs import replace
+from typing import Any, TypeVar
 
 from despina.core.errors import StoreError
-from despina.core.job import Job, JobKind, Status
-from despina.core.ports import Claim, Lease, ListQuery, Page
-from despina.store import paging, refusals, statements
-from despina.store.connections import Connections
+from despina.store import migrations
+from despina.store.database import OnEndpoint, OnJob, Rows, Run
 from despina.store.unchanged import Unchanged
 
-_DECODER = msgspec.json.Decoder(Job)
-_ENCODER = msgspec.json.Encoder()
-_NO_FILTERS = (None,) * 5
+T = TypeVar("T")
+
+BUSY_TIMEOUT = 10.0
+"""Seconds to wait for another process that is writing."""
 
 
-class SqliteJobStore:
-    """A ``JobStore`` in the SQLite file at ``path``. Any method raises StoreError when the file cannot be used."""
+class SqliteDatabase:
+    """A ``Database`` in the file at ``path``.
+
+    Raises:
+        StoreError: the file cannot be opened or written, is no database of Despina's, or of a newer version.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._connections = Connections(path)
-        self._newest = Unchanged[Page]()
-
-    def create(self, job: Job, *, invocation: str | None, max_active: int, max_active_of_one: int | None = None) -> Job:
-        """See ``JobStore``. Raises also PrefixTaken."""
-        values = _values(job) | {"invocation": invocation}
-        with self._connections.writing() as connection:
-            known = connection.execute(statements.INVOKED, values).fetchone()
-            if known is None:
-                if connection.execute(statements.TAKEN, values).fetchone():
-                    raise refusals.id_taken()
-                if connection.execute(statements.ACTIVE).fetchone()[0] >= max_active:
-                    raise refusals.too_many_active(max_active)
-                if max_active_of_one is not None and connection.execute(
-                        statements.ACTIVE_OF_ONE, values).fetchone()[0] >= max_active_of_one:
-                    raise refusals.too_many_active_of_one(job.started_by, max_active_of_one)
-                if connection.execute(statements.OWNED, values).fetchone():
-                    raise refusals.PrefixTaken(job)
-                connection.execute(statements.CREATE, values)
-        return self._job(job.kind, known) if known else job
-
-    def get(self, kind: JobKind, job_id: str) -> Job | None:
-        """See ``JobStore``."""
-        rows = self._read(statements.GET, (kind.value, job_id))
-        return self._job(kind, rows[0]) if rows else None
-
-    def list_ids(self, query: ListQuery) -> Page:
-        """See ``JobStore``. The time it takes depends on ``limit``, not on the number of jobs (but with ``name_contains``)."""
-        if (query.statuses, query.name_contains, query.created_after, query.created_before, query.after) == _NO_FILTERS:
-            # What nearly every client asks for, many of them again and again.
-            newest = (query.kind.value, query.limit + 1)
+        if sqlite3.sqlite_version_info < (3, 35):
+            raise StoreError(f"This Python comes with SQLite {sqlite3.sqlite_version}: Despina needs 3.35 or newer (of 2021).")
+        self.path = path
+        self._local = threading.local()
+        self._opened: dict[threading.Thread, sqlite3.Connection] = {}
+        self._opening = threading.Lock()
+        self._writing = threading.Lock()
+        self._unchanged = Unchanged[Any]()
+        with self.reported(), _queue(path.parent):
             try:
-                return self._newest.get(self._connections.reading(), newest, lambda: paging.page(
-                    [row[0] for row in self._read(statements.LIST, newest)], query.limit))
-            except sqlite3.Error as error:
-                raise self._connections.error(error) from error
-        part = query.name_contains.lower() if query.name_contains else None
-        upper = paging.upper(query, self._position(query))
-        among = (query.kind.value, paging.lower(query), *upper, part, part)
-        if query.statuses is None:
-            rows = self._read(statements.LIST_FILTERED, (*among, query.limit + 1))
-        else:
-            rows = [row for status in set(query.statuses)
-                    for row in self._read(statements.LIST_BY_STATUS, (*among, status.value, query.limit + 1))]
-            rows.sort(key=lambda row: row[1:], reverse=True)
-        return paging.page([row[0] for row in rows], query.limit)
+                self._prepare(self.connection())
+            except BaseException:
+                self.close()
+                raise
 
-    def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
-        """See ``JobStore``."""
-        with self._connections.writing() as connection:
-            connection.execute(statements.REQUEST_STOP, {"kind": kind.value, "id": job_id, "clean": clean, "now": now, "by": by})
-            row = connection.execute(statements.GET, (kind.value, job_id)).fetchone()
-        return self._job(kind, row) if row else None
+    @property
+    def name(self) -> str:
+        """See ``Database``."""
+        return str(self.path)
 
-    def claim(self, *, now: int, until: int, key: tuple[JobKind, str] | None = None) -> Claim | None:
-        """See ``JobStore``. A job whose record cannot be read is leased all the same, so that it does not block the others."""
-        search, values = statements.FREE_LONGEST_DUE, dict[str, Any](now=now)
-        if key is not None:
-            search, values = statements.FREE_BY_KEY, {"now": now, "kind": key[0].value, "id": key[1]}
-        if not self._read(search, values):
-            return None  # without having kept a writer waiting
-        with self._connections.writing() as connection:
-            row = connection.execute(search, values).fetchone()
-            if row is None:
-                return None
-            seq, kind, token, *record = row
-            connection.execute(statements.CLAIM, {"seq": seq, "token": token + 1, "until": until})
-        job = self._job(JobKind(kind), record)
-        return Claim(lease=Lease(kind=job.kind, id=job.id, token=token + 1, expires_at=until), job=job)
+    def read(self, statement: str, values: Mapping[str, Any]) -> Rows:
+        """See ``Database``."""
+        try:
+            return self.connection().execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self.error(error) from error
 
-    def renew(self, lease: Lease, *, until: int) -> Lease:
-        """See ``JobStore``."""
-        with self._connections.writing() as connection:
-            if not connection.execute(statements.RENEW, _held(lease) | {"until": until}).rowcount:
-                raise refusals.lease_lost(lease)
-        return replace(lease, expires_at=until)
+    def write(self, statement: str, values: Mapping[str, Any]) -> Rows:
+        """See ``Database``."""
+        with self.writing() as run:
+            return run(statement, values)
 
-    def write(self, lease: Lease, job: Job) -> None:
-        """See ``JobStore``. Raises also StoreError: the job has ended, and the new status is another one."""
-        values = _values(job) | _held(lease)
-        with self._connections.writing() as connection:
-            row = connection.execute(statements.STATUS_HELD, _held(lease)).fetchone()
-            if row is None:
-                raise refusals.lease_lost(lease)
-            stored = Status(row[0])
-            if stored.is_terminal and job.status is not stored:
-                raise refusals.already_ended(lease, stored, job.status)
-            connection.execute(statements.WRITE, values)
+    @contextmanager
+    def writing(self, *, alone: bool = False) -> Iterator[Run]:  # noqa: ARG002 - one writes at a time in any case
+        """See ``Database``. What was committed is on the disk."""
+        connection = self.connection()
+        # The threads of a process queue here: in SQLite they would sleep and look again.
+        with self._writing, self.reported():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield lambda statement, values: connection.execute(statement, values).fetchall()
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
-    def release(self, lease: Lease, *, due_at: int | None) -> None:
-        """See ``JobStore``."""
-        with self._connections.writing() as connection:
-            connection.execute(statements.RELEASE, _held(lease) | {"due_at": due_at})
+    def recall(self, key: Hashable, read: Callable[[], T]) -> T:
+        """See ``Database``. While nobody commits to the file the answer comes from memory."""
+        try:
+            found: T = self._unchanged.get(self.connection(), key, read)
+        except sqlite3.Error as error:
+            raise self.error(error) from error
+        return found
 
-    def next_due(self) -> int | None:
-        """See ``JobStore``."""
-        ((time,),) = self._read(statements.NEXT_DUE, ())
-        return None if time is None else int(time)
+    def listen(self, on_job: OnJob, on_endpoint: OnEndpoint) -> None:
+        """See ``Database``. SQLite tells nothing."""
+
+    def connection(self) -> sqlite3.Connection:
+        """The connection of this thread."""
+        try:
+            connection: sqlite3.Connection = self._local.connection
+        except AttributeError:
+            with self.reported():
+                connection = self._local.connection = self._connect()
+            self._keep(connection)
+        return connection
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Turn the errors of SQLite and of the system into StoreError."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self.error(error) from error
+
+    def error(self, error: Exception) -> StoreError:
+        """The error in the domain's words."""
+        return StoreError(f"The job store {self.path} cannot be used: {error}.")
 
     def close(self) -> None:
-        """See ``JobStore``."""
-        self._connections.close()
+        """See ``Database``."""
+        with self._opening:
+            for connection in self._opened.values():
+                connection.close()
+            self._opened.clear()
 
-    def _position(self, query: ListQuery) -> paging.Position | None:
-        if query.after is None:
-            return None
-        rows = self._read(statements.POSITION, (query.kind.value, query.after))
-        if not rows:
-            raise paging.unknown(query.after)
-        return paging.Position(*rows[0])
-
-    def _read(self, statement: str, values: Any) -> list[Any]:
+    def _connect(self) -> sqlite3.Connection:
+        # Used by one thread at a time, but closed by another.
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
-            return self._connections.reading().execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._connections.error(error) from error
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-    def _job(self, kind: JobKind, record: Sequence[Any]) -> Job:
-        """The job of a record, with the wish as it is now."""
-        job_id, body, stop_requested, clean, stopped_by = record
+    def _keep(self, connection: sqlite3.Connection) -> None:
+        """Remember the connection to close it in the end, and close those of threads that have ended."""
+        with self._opening:
+            for thread in [thread for thread in self._opened if not thread.is_alive()]:
+                self._opened.pop(thread).close()
+            self._opened[threading.current_thread()] = connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreError(f"The job store {self.path} cannot be used: its file system does not support write-ahead logging.")
+        connection.execute("BEGIN EXCLUSIVE")
         try:
-            job = _DECODER.decode(body)
-        except msgspec.MsgspecError as error:
-            path = self._connections.path
-            raise StoreError(f"The record of the {kind} job '{job_id}' in {path} cannot be read: {error}.") from error
-        if (job.stop_requested, job.clean, job.stopped_by) == (stop_requested, clean, stopped_by):
-            return job
-        return replace(job, stop_requested=bool(stop_requested), clean=bool(clean), stopped_by=stopped_by)
+            migrations.migrate(connection, self.path)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
 
-def _values(job: Job) -> dict[str, Any]:
-    return {
-        "kind": job.kind.value, "id": job.id, "created_at": job.created_at, "prefix": job.prefix, "status": job.status.value,
-        "stop_requested": job.stop_requested, "clean": job.clean, "swept": job.swept, "started_by": job.started_by,
-        "body": _ENCODER.encode(job),
-    }
-
-
-def _held(lease: Lease) -> dict[str, Any]:
-    return {"kind": lease.kind.value, "id": lease.id, "token": lease.token}
+@contextmanager
+def _queue(folder: Path) -> Iterator[None]:
+    """Wait while another process prepares a file in this folder: SQLite does not wait when it turns to write-ahead logging."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -23,7 +23,7 @@ class Unchanged(threading.local, Generic[T]):
         self._results: dict[Hashable, T] = {}
 
     def get(self, connection: sqlite3.Connection, key: Hashable, read: Callable[[], T]) -> T:
-        """The result kept under ``key``, or that of ``read``, which must depend on the file and the key alone."""
+        """The result kept under ``key``, or that of ``read``, which must depend on the file and the key alone. None is not kept."""
         version = (connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes)
         if version != self._version or len(self._results) >= MOST:
             self._version, self._results = version, {}
@@ -31,20 +31,3 @@ class Unchanged(threading.local, Generic[T]):
         if result is None:
             result = self._results[key] = read()
         return result
-
-    def get_known(self, connection: sqlite3.Connection, key: Hashable, read: Callable[[], T | None]) -> T | None:
-        """The same, for what may not be there: that is asked for again each time."""
-        try:
-            return self.get(connection, key, lambda: _there(read()))
-        except _NotThereError:
-            return None
-
-
-class _NotThereError(Exception):
-    pass
-
-
-def _there(found: T | None) -> T:
-    if found is None:
-        raise _NotThereError
-    return found
