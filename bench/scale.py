@@ -1,8 +1,8 @@
 """Queues of 1,000, 3,000 and 10,000 data-processing jobs whose runs do nothing: how fast they drain, and what a job costs.
 
 The jobs are recorded first; then one control plane (store, engine and reconciler, as in ``despina reconcile``) brings all to their
-ends, as many runs at a time as there are cores, in a process of its own, whose processor time and memory are measured. The floor, before and after each
-queue, starts the same two processes a job (a supervisor and a program, both Python) and keeps no record of anything.
+ends, as many runs at a time as there are cores, in a process of its own, whose processor time and memory are measured. The floor,
+before and after each queue, starts the same two processes a job (a supervisor and a program, both Python) and keeps no record.
 
     python bench/scale.py [--jobs 1000 3000 10000]
 """
@@ -69,8 +69,8 @@ def measure(data: Path, size: int) -> dict[str, Any]:
 
 def show(row: dict[str, Any]) -> None:
     print(f"{row['jobs']:6} jobs: recorded {row['recorded_a_second']:6.0f}/s   done {row['done_a_second']:5.1f}/s, "
-          f"{row['ratio']:.2f} of the floor's {row['floor_a_second']:5.1f}/s   {row['cpu_ms_a_job']:5.1f} ms of the control plane's "
-          f"processor time a job   peak {row['peak_mib']:.0f} MiB", flush=True)
+          f"{row['ratio']:.2f} of the floor's {row['floor_a_second']:5.1f}/s   {row['cpu_ms_a_job']:5.1f} ms of the control "
+          f"plane's processor time a job   peak {row['peak_mib']:.0f} MiB", flush=True)
 
 
 def fill(data: Path, size: int) -> None:
@@ -91,11 +91,11 @@ def drain(data: Path, parent: Connection) -> None:
     parts = app.Parts(Settings(data_dir=data))
     parts.start()
     active = ListQuery(kind=JobKind.DATA_PROCESSING, limit=1, statuses=(Status.IN_PROGRESS,))
-    while parts.store.list_ids(active).ids:
+    while parts.stores.jobs.list_ids(active).ids:
         threading.Event().wait(LOOK_SECONDS)
     seconds, used = time.monotonic() - begun, cpu() - used
-    completed = parts.store.list_ids(ListQuery(kind=JobKind.DATA_PROCESSING, limit=10**6, statuses=(Status.COMPLETED,))).ids
-    assert len(completed) == len(os.listdir(data / "runs")) - 1, "a folder a job, and the lock"
+    completed = parts.stores.jobs.list_ids(ListQuery(kind=JobKind.DATA_PROCESSING, limit=10**6, statuses=(Status.COMPLETED,))).ids
+    assert len(completed) == len(list((data / "runs").glob("*-process-*"))), "no run was tried again"
     parts.close()
     parent.send({"seconds": seconds, "cpu": used, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
 

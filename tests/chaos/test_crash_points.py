@@ -101,8 +101,9 @@ class Crashes:
 
 def check_what_was_told(client: Client, told: list[str], where: str) -> None:
     """What was answered is so; what was not answered is so wholly, or not at all."""
+    store = client.parts.stores.jobs
     jobs = {job.id: job for kind in (PROCESSING, TRAINING)
-            for job_id in client.parts.store.list_ids(ListQuery(kind=kind)).ids if (job := client.parts.store.get(kind, job_id))}
+            for job_id in store.list_ids(ListQuery(kind=kind)).ids if (job := store.get(kind, job_id))}
     for answer in told:
         verb, job_id = answer.split()
         assert job_id in jobs, where

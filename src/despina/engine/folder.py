@@ -210,7 +210,7 @@ class Runs:
     """The folder of all runs."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def __getitem__(self, run_id: str) -> RunFolder:
         """The folder of a run, known or not.
@@ -221,17 +221,17 @@ class Runs:
         if not _RUN_ID.fullmatch(run_id):
             raise ValueError(
                 f"The run id {run_id[:200]!r} must be 1-150 letters, digits, dots, hyphens or underscores, the first no dot.")
-        return RunFolder(path=self._folder / run_id)
+        return RunFolder(path=self.folder / run_id)
 
     def ids(self) -> list[str]:
         """The ids of all runs there are folders of."""
-        with os.scandir(self._folder) as entries:
+        with os.scandir(self.folder) as entries:
             return [entry.name for entry in entries if _RUN_ID.fullmatch(entry.name) and entry.is_dir()]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder against all other engines on it, of this process and of others. The lock dies with its process."""
-        with (self._folder / ".lock").open("ab") as file:
+        with (self.folder / ".lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

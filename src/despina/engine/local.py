@@ -30,7 +30,7 @@ class LocalEngine:
         """Take a run; durable on return. It starts when those submitted before it have started and it fits."""
         run = self._runs[spec.run_id]
         if run.submitted_at is None and run.read_claim() is None and run.submit(spec):
-            self._scheduler.touch(spec.run_id)
+            self._scheduler.announce(spec.run_id)
 
     def observe(self, run_id: str) -> Observation:
         """What is known of the run. Never waits. Whoever sees a live run is told when it ends."""
@@ -39,11 +39,11 @@ class LocalEngine:
         if claim is None:
             if run.submitted_at is None:
                 return Observation(state=None)
-            self._scheduler.follow(run_id)
+            self._scheduler.follow(run_id, RunState.PENDING)
             return Observation(state=RunState.PENDING)
         end = find_end(run, claim)
         if end is None:
-            self._scheduler.follow(run_id)
+            self._scheduler.follow(run_id, RunState.RUNNING)
             return Observation(state=RunState.RUNNING, progress=run.read_progress(), started_at=claim.at)
         return describe(run, claim, end)
 
@@ -52,7 +52,7 @@ class LocalEngine:
         run = self._runs[run_id]
         claim = run.read_claim()
         if claim is None and run.claim(RunClaim(at=time.time_ns() // 1_000_000)):
-            self._scheduler.touch(run_id)
+            self._scheduler.announce(run_id)
             return
         claim = claim or run.read_claim()  # a start was faster
         if claim is None or claim.supervisor is None or run.read_exit() is not None:
