@@ -265,6 +265,14 @@ class RunLogs(Protocol):
         ...
 
 
+class KeptRuns(Protocol):
+    """Tells of which runs an engine still keeps something."""
+
+    def ended_before(self, moment: int) -> Iterator[str]:
+        """The ids of runs that ended before this time (ms since 1970), or of which there is nothing but an old folder."""
+        ...
+
+
 class Entry(Frozen, frozen=True, kw_only=True):
     """A file in an artefact store. ``path`` is relative to the location listed."""
 

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from despina.core.job import Observation, RunSpec, RunState
 from despina.engine.folder import RunClaim, Runs
@@ -15,8 +15,8 @@ from despina.engine.supervisor import STOP
 
 
 class LocalEngine:
-    """``core.ports.Engine``, ``core.ports.RunLogs`` and ``core.ports.ServingRuns`` on one machine. Any number of them may work on
-    one folder at once.
+    """``core.ports.Engine``, ``RunLogs``, ``ServingRuns`` and ``KeptRuns`` on one machine. Any number of them may work on one
+    folder at once.
 
     Every verb raises ValueError for a run id that is not 1-150 letters, digits, dots, hyphens or underscores or begins with a dot,
     and OSError when the folder cannot be read or written.
@@ -73,6 +73,13 @@ class LocalEngine:
         if claim is not None and find_end(run, claim) is None:
             raise ValueError(f"The run {run_id} has not ended: it cannot be forgotten.")
         run.delete()
+
+    def ended_before(self, moment: int) -> Iterator[str]:
+        """See ``core.ports.KeptRuns``. It takes one or two looks at a file for each run that is kept."""
+        for run in self._runs.ended_before(moment):
+            claim = run.read_claim()
+            if claim is None or find_end(run, claim) is not None:
+                yield run.id
 
     def connect(self, run_id: str) -> socket.socket:
         """A connection to the service that a run is. Raises OSError when none listens."""
