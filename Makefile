@@ -7,6 +7,7 @@ demo:
 
 test: check
 	@scripts/setup-js
+	@scripts/setup-postgres
 	.venv/bin/pytest
 
 check:

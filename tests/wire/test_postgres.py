@@ -1,4 +1,4 @@
-"""Servers that share one PostgreSQL database: any of them starts, lists and cancels any job, also after a restart of the database."""
+"""Servers that share one PostgreSQL database: any of them starts, lists and cancels any job, also after its restart."""
 
 import os
 import signal

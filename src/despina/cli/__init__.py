@@ -1,4 +1,4 @@
-"""The command line: ``despina serve | reconcile | demo | plan | jobs … | keys … | audit``. The job verbs speak HTTP alone."""
+"""The command line: ``despina serve | reconcile | migrate | demo | plan | jobs … | keys … | audit``. Job verbs speak HTTP alone."""
 
 import argparse
 import os
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from despina.cli import audit, jobs, keys
+    from despina.cli import audit, jobs, keys, migrate
 
     parser = argparse.ArgumentParser(prog="despina", description="An open, self-hosted Neptune ML.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -51,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--database-url", metavar="URL", help="where jobs are kept (a file in the data directory)")
         command.add_argument("--engine", metavar="URL", help="what runs the programs (local)")
         command.add_argument("--config", metavar="FILE", help="a despina.toml")
+
+    migrate.add_arguments(commands.add_parser("migrate", help="bring the database to this version, or move it to PostgreSQL",
+                                              description="Bring the database to this version of Despina. With --from, copy "
+                                                          "everything from an SQLite file into an empty PostgreSQL database."))
 
     demo = commands.add_parser("demo", help="the whole round on a real graph, through boto3",
                                description="Serve on a free port and, through boto3 alone, process the air-routes graph, train "

@@ -12,7 +12,9 @@
     paging.py refusals.py           what all of them share
 """
 
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from despina.core.errors import NotOffered
 from despina.core.ports import EndpointStore, JobStore, KeyStore
@@ -26,7 +28,11 @@ from despina.store.memory_keys import MemoryKeyStore
 from despina.store.refusals import PrefixTaken
 from despina.store.sqlite import SqliteDatabase
 
-__all__ = ["PrefixTaken", "Stores", "is_networked", "open_endpoint_store", "open_key_store", "open_store", "open_stores"]
+if TYPE_CHECKING:
+    from despina.store.postgres import PostgresDatabase
+
+__all__ = ["PrefixTaken", "Stores", "copy_into", "is_networked", "open_endpoint_store", "open_key_store", "open_store",
+           "open_stores"]
 
 
 class Stores:
@@ -82,6 +88,24 @@ def open_key_store(url: str | Path) -> KeyStore:
     return open_stores(url).keys
 
 
+def copy_into(url: str | Path, source: Path) -> dict[str, int]:
+    """Copy all that an SQLite file holds into an empty PostgreSQL database; how many rows of each table.
+
+    Leases are not copied. The file stays as it is: whatever uses it should have ended, since what it writes later is not moved.
+
+    Raises:
+        NotOffered: ``url`` is none of PostgreSQL.
+        StoreError: the database is not empty, or one of the two cannot be used. Nothing was copied.
+    """
+    if not is_networked(url):
+        raise NotOffered("An SQLite file can only be copied into PostgreSQL: database_url must be postgresql://user:password@host/database.")
+    with closing(_postgres(str(url))) as target:
+        from despina.store.copying import copy
+
+        with closing(SqliteDatabase(source)) as database:
+            return copy(database, target)
+
+
 def is_networked(url: str | Path) -> bool:
     """Whether reading from the database at ``url`` means waiting for another machine."""
     return str(url).startswith(("postgresql://", "postgres://"))
@@ -89,15 +113,19 @@ def is_networked(url: str | Path) -> bool:
 
 def _open(url: str | Path) -> Database:
     if is_networked(url):
-        try:
-            from despina.store.postgres import PostgresDatabase
-        except ImportError:
-            raise NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
-                             "'despina[postgres]'.") from None
-        return PostgresDatabase(str(url))
+        return _postgres(str(url))
     scheme, separator, _ = str(url).partition("://")
     if separator and isinstance(url, str):
         # Only the scheme is named: the rest may hold a password.
         raise NotOffered(f"The setting database_url asks for '{scheme}://', which is not offered: it must be the path of an SQLite "
                          "file, postgresql://user:password@host/database, or ':memory:'.")
     return SqliteDatabase(Path(url))
+
+
+def _postgres(url: str) -> "PostgresDatabase":
+    try:
+        from despina.store.postgres import PostgresDatabase
+    except ImportError:
+        raise NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
+                         "'despina[postgres]'.") from None
+    return PostgresDatabase(url)

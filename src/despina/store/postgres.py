@@ -32,8 +32,12 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         self.connections = Connections(url)
         self._listeners: list[PostgresListener] = []
-        with self.connections.connection() as connection:
-            migrate(connection, self.name)
+        try:
+            with self.connections.connection() as connection:
+                migrate(connection, self.name)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def name(self) -> str:

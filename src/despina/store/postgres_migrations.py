@@ -124,9 +124,10 @@ def migrate(connection: psycopg.Connection[Any], name: str) -> None:
 
 
 def _version(connection: psycopg.Connection[Any], name: str) -> int:
-    ours, others = connection.execute("SELECT to_regclass('despina_schema'), to_regclass('jobs')").fetchone() or (None, None)
-    if ours is None:
-        if others is not None:
+    # Not to_regclass: it may remember from before the lock that there is no such table.
+    found = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
+    if "despina_schema" not in found:
+        if "jobs" in found:
             raise StoreError(f"{name} is a database of another program, with a table 'jobs': Despina needs one of its own.")
         return 0
     (version,) = connection.execute("SELECT version FROM despina_schema").fetchone() or (0,)
