@@ -80,6 +80,12 @@ class Cluster:
         """End it as a crash does: it recovers from its log when it is started again."""
         self._end(signal.SIGQUIT)
 
+    @property
+    def pid(self) -> int:
+        """The postmaster."""
+        assert self._process is not None
+        return self._process.pid
+
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Stopped while the block runs."""

@@ -101,6 +101,8 @@ class Settings(Frozen, frozen=True, kw_only=True):
     """How long a request body may take to arrive."""
     stop_grace_seconds: float = 5
     """How long a run that is stopped has between SIGTERM and SIGKILL."""
+    run_retention_days: float = 30
+    """How long the folders of ended runs (logs and scratch files) are kept that their job has no more use for; 0: for ever."""
     stalled_after_seconds: float = 3600
     """How long a training may give no sign of life (a step of its own, or an evaluation) before it is ended and tried again."""
 
@@ -113,11 +115,11 @@ _SECTIONS = {
                "max_body_bytes", "body_timeout_seconds"),
 }
 _TOP = ("host", "port", "iam_auth", "tls_cert", "tls_key", "tls_self_signed", "principals", "data_dir", "database_url", "engine",
-        "stop_grace_seconds", "stalled_after_seconds")
+        "stop_grace_seconds", "run_retention_days", "stalled_after_seconds")
 _AT_LEAST = {"port": 0, "max_active_jobs": 1, "max_active_jobs_per_principal": 1, "max_endpoints": 0,
              "endpoint_idle_seconds": 0, "max_in_flight": 1, "requests_per_second": 1,
              "max_connections": 1, "connection_timeout_seconds": 0.001, "max_header_bytes": 1024, "max_body_bytes": 1,
-             "body_timeout_seconds": 0.001, "stop_grace_seconds": 0, "stalled_after_seconds": 1}
+             "body_timeout_seconds": 0.001, "stop_grace_seconds": 0, "run_retention_days": 0, "stalled_after_seconds": 1}
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:

@@ -185,8 +185,12 @@ def test_the_log_comes_in_whole_lines_until_the_run_is_over(world: AnyWorld) -> 
 def test_a_run_that_has_ended_is_forgotten_with_all_that_was_kept_of_it(world: AnyWorld) -> None:
     engine = world.open()
     engine.submit(world.spec("run", "succeed"))
-    world.end(engine, "run")
+    ended = world.end(engine, "run").finished_at
+    assert ended is not None
+    wait_for("the end of the run", lambda: "run" in engine.ended_before(ended + 60_000))
+    assert "run" not in engine.ended_before(ended - 60_000)
     wait_for("the engine to let go of the run", lambda: forgets(engine, "run"))
+    assert "run" not in engine.ended_before(ended + 60_000)
     assert engine.observe("run") == Observation(state=None)
     assert engine.read("run", offset=0, limit=1) == (b"", 0)
     engine.forget("run")

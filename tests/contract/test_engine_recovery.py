@@ -20,7 +20,7 @@ import despina.engine.supervisor
 from despina.core.errors import NotOffered
 from despina.core.job import RunState
 from despina.core.ports import Engine
-from despina.engine import open_engine, open_local
+from despina.engine import journal, open_engine, open_local
 from despina.engine.processes import kill_marked
 
 
@@ -276,3 +276,16 @@ def test_a_listener_that_fails_stops_no_run(world: LocalWorld) -> None:
 def test_other_engines_are_not_offered(tmp_path: Path, url: str) -> None:
     with pytest.raises(NotOffered, match=f"'{url}' of the setting 'engine'"):
         open_engine(url, folder=tmp_path, module="m", environment={}, on_change=lambda _: None)
+
+
+def test_engines_keep_seeing_each_others_runs_when_their_journal_is_begun_anew(
+        world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_LONGEST", 40)
+    one, other = world.open(cores=1), world.open(cores=1)
+    for number in range(4):
+        (one, other)[number % 2].submit(world.spec(f"run-{number}", "obey", share=1))
+    for number in range(4):
+        call = world.call()
+        assert call.run_id == f"run-{number}", "one at a time, in the order of their submission"
+        call.say("succeed")
+        assert world.end((one, other)[number % 2], call.run_id).state is RunState.SUCCEEDED

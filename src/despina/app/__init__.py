@@ -27,6 +27,7 @@ from despina.control.endpoints import Endpoints
 from despina.control.hints import Hints
 from despina.control.jobs import Jobs
 from despina.control.reconciler import Reconciler
+from despina.control.retention import Retention
 from despina.core import plans
 from despina.core.endpoint import endpoint_of_run, is_endpoint_run
 from despina.core.errors import DespinaError
@@ -106,11 +107,16 @@ class Parts:
                                      stalled_after=round(settings.stalled_after_seconds * 1000))
         self.endpoint_reconciler = EndpointReconciler(store=self.stores.endpoints, engine=self.engine, clock=clock,
                                                       hints=endpoint_hints)
-        self._threads = [threading.Thread(target=reconciler.run, name=name, daemon=True) for name, reconciler in
-                         (("despina-reconciler", self.reconciler), ("despina-endpoints", self.endpoint_reconciler))]
+        self._work: dict[str, Reconciler | EndpointReconciler | Retention] = {
+            "despina-reconciler": self.reconciler, "despina-endpoints": self.endpoint_reconciler}
+        if settings.run_retention_days:
+            self._work["despina-retention"] = Retention(
+                jobs=self.stores.jobs, endpoints=self.stores.endpoints, engine=self.engine, runs=self.engine, clock=clock,
+                keep_ms=round(settings.run_retention_days * 86_400_000))
+        self._threads = [threading.Thread(target=work.run, name=name, daemon=True) for name, work in self._work.items()]
 
     def start(self) -> None:
-        """Begin to reconcile, in two threads."""
+        """Begin to reconcile, and to forget old runs, in threads."""
         self.stores.listen(self.hints.wake, self.endpoint_hints.wake)
         for thread in self._threads:
             thread.start()
@@ -122,8 +128,8 @@ class Parts:
 
     def close(self) -> None:
         """End reconciling and let go of everything."""
-        for reconciler in (self.reconciler, self.endpoint_reconciler):
-            reconciler.close()
+        for work in self._work.values():
+            work.close()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(timeout=10)

@@ -1,4 +1,5 @@
-"""The command line: ``despina serve | reconcile | migrate | demo | plan | jobs … | keys … | audit``. Job verbs speak HTTP alone."""
+"""The command line, ``despina serve | reconcile | backup | migrate | demo | plan | jobs … | keys … | audit``. The verbs of jobs
+speak HTTP alone."""
 
 import argparse
 import os
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from despina.cli import audit, jobs, keys, migrate
+    from despina.cli import audit, backup, jobs, keys, migrate
 
     parser = argparse.ArgumentParser(prog="despina", description="An open, self-hosted Neptune ML.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -55,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_arguments(commands.add_parser("migrate", help="bring the database to this version, or move it to PostgreSQL",
                                               description="Bring the database to this version of Despina. With --from, copy "
                                                           "everything from an SQLite file into an empty PostgreSQL database."))
+
+    backup.add_arguments(commands.add_parser("backup", help="copy a data directory whose server need not stop",
+                                             description="Copy the database, the audit log and the certificates of a data "
+                                                         "directory, consistently, while it is in use."))
 
     demo = commands.add_parser("demo", help="the whole round on a real graph, through boto3",
                                description="Serve on a free port and, through boto3 alone, process the air-routes graph, train "

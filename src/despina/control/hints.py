@@ -1,6 +1,7 @@
 """Hints: what to look at now. They save a reconciler from polling; a lost hint costs time and nothing else."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -11,7 +12,7 @@ class Hints(Generic[K]):
     """Keys of jobs or endpoints, given from any thread and taken by a reconciler; each is in it once, however often given."""
 
     def __init__(self) -> None:
-        self._keys: dict[K, None] = {}
+        self._keys = OrderedDict[K, None]()
         self._changed = threading.Condition()
         self._closed = False
 
@@ -25,10 +26,7 @@ class Hints(Generic[K]):
     def take(self) -> K | None:
         """The oldest hint, or None."""
         with self._changed:
-            key = next(iter(self._keys), None)
-            if key is not None:
-                del self._keys[key]
-            return key
+            return self._keys.popitem(last=False)[0] if self._keys else None
 
     def wait(self, seconds: float) -> None:
         """Return when there is a hint, when closed, or after this time."""

@@ -117,7 +117,8 @@ class Jobs:
     def read_logs(self, kind: JobKind, request: ReadJobLogs) -> tuple[str, bytes, int]:
         """A run's id, the next part of its log, and where the part after it begins.
 
-        Without ``request.run`` it is the log of the run that started last. Raises JobNotFound for no such job or run.
+        Without ``request.run`` it is the log of the run that started last. Raises JobNotFound for no such job or run, or
+        if its log is not kept any more.
         """
         job = self.get(kind, request.id)
         if request.run is None:
@@ -128,6 +129,8 @@ class Jobs:
                 raise JobNotFound(f"The job '{job.id}' has no run '{request.run}'. Its runs: {', '.join(r.id for r in job.runs)}.")
             run = found
         data, after = self._logs.read(run.id, offset=request.next_token, limit=LOG_CHUNK)
+        if not data and not run.state.is_live and self._engine.observe(run.id).state is None:
+            raise JobNotFound(f"The log of the run '{run.id}' is not kept any more: the setting run_retention_days says how long.")
         return run.id, data, after
 
     def ready(self) -> None:

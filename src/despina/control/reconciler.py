@@ -13,10 +13,10 @@ from despina.control import tuner
 from despina.control.hints import Hints
 from despina.core import plans
 from despina.core.errors import ArtifactError, LeaseLost, WorkFailed
-from despina.core.job import Job, JobKind, Status
+from despina.core.job import Job, JobKind, RunState, Status
 from despina.core.lifecycle import Command, Seen, Stop, advance, next_moment
 from despina.core.location import Location
-from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, Lease
+from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, Lease, ListQuery
 
 log = logging.getLogger("despina.reconciler")
 
@@ -24,6 +24,8 @@ LEASE_MS = 5_000
 """How long a job is held by a reconciler that died. A longer pass (a long sweep) is still written if nobody took over."""
 LOOK_AGAIN_MS = 5_000
 """How often a running job is looked at although nothing was reported."""
+LONGEST_QUEUED_MS = 300_000
+"""… and at one whose runs only wait: when it has waited as long again, after this time at the latest. Engines tell of starts."""
 STOPPING_MS = 250
 """… while its runs are being stopped."""
 LONGEST_WAIT_MS = 1_000
@@ -54,8 +56,12 @@ class Reconciler:
 
     def run(self) -> None:
         """Reconcile until ``close`` is called. An error of a pass is logged, and the job is taken up again later."""
+        begun = False
         while not self._closing.is_set():
             try:
+                if not begun:
+                    self._look_at_all()
+                    begun = True
                 while not self._closing.is_set() and self.step():
                     pass
                 self._wait()
@@ -80,6 +86,16 @@ class Reconciler:
             raise
         self._store.release(claim.lease, due_at=due_at)
         return True
+
+    def _look_at_all(self) -> None:
+        """Hint at every job that has not ended: what happened while nobody was here was told to nobody."""
+        for kind in JobKind:
+            query: ListQuery | None = ListQuery(kind=kind, limit=1_000, statuses=(Status.IN_PROGRESS, Status.STOPPING))
+            while query is not None:
+                page = self._store.list_ids(query)
+                for job_id in page.ids:
+                    self._hints.wake((kind, job_id))
+                query = replace(query, after=page.next) if page.next else None
 
     def _pass(self, claim: Claim) -> int | None:
         """Observe, advance, write, do; the time at which the job is due again."""
@@ -114,8 +130,13 @@ class Reconciler:
             tuner.warm()
 
     def _due(self, job: Job, commands: tuple[Command, ...], seen: Seen) -> int:
-        stopping = any(isinstance(command, Stop) for command in commands) or job.failure_reason is not None
-        due = seen.now + (STOPPING_MS if stopping else LOOK_AGAIN_MS)
+        pause = LOOK_AGAIN_MS
+        if any(isinstance(command, Stop) for command in commands) or job.failure_reason is not None:
+            pause = STOPPING_MS
+        elif seen.runs and all(run.state is RunState.PENDING for run in seen.runs.values()) and not commands:
+            since = max(job.created_at, *(run.finished_at or 0 for run in job.runs))
+            pause = min(max(seen.now - since, LOOK_AGAIN_MS), LONGEST_QUEUED_MS)
+        due = seen.now + pause
         return min(due, next_moment(job, seen) or due)
 
     def _sweep(self, lease: Lease, job: Job) -> Job:

@@ -265,8 +265,16 @@ class RunLogs(Protocol):
         ...
 
 
-class ProgramEngine(Engine, RunLogs, Protocol):
-    """An engine whose logs can be read."""
+class KeptRuns(Protocol):
+    """Tells of which runs an engine still keeps something."""
+
+    def ended_before(self, moment: int) -> Iterator[str]:
+        """The ids of runs that ended before this time (ms since 1970), or of which there is nothing but an old folder."""
+        ...
+
+
+class ProgramEngine(Engine, RunLogs, KeptRuns, Protocol):
+    """An engine whose logs can be read, and whose old runs can be found."""
 
 
 class WholeEngine(ProgramEngine, ServingRuns, Protocol):

@@ -4,6 +4,7 @@
 
     local.py        the verbs, and reading logs
     scheduler.py    the thread that starts what fits and tells of every change
+    journal.py      where something has happened, for several engines on one folder
     launcher.py     starts one run's supervisor
     supervisor.py   a program of its own: keeps one run's whole process tree, and ends it
     outcome.py      what a run's files and processes say of how it ended

@@ -34,6 +34,7 @@ from despina.engine.slots import Needs, Slots
 SOCKET = "socket"
 _T = TypeVar("_T")
 _RUN_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,149}")
+_GONE = ".gone-"
 _TAIL = 16_384
 """Bytes: more than a few lines of progress or of a traceback."""
 
@@ -114,6 +115,15 @@ class RunFolder:
         except FileNotFoundError:
             return None
 
+    @property
+    def changed_at(self) -> int | None:
+        """When the run ended, else was claimed, else its empty folder was made (ns since 1970). None: it waits, or is gone."""
+        for name in ("exit.json", "claim", "spec.json", "."):
+            with contextlib.suppress(FileNotFoundError):
+                changed_at = (self.path / name).stat().st_mtime_ns
+                return changed_at if name != "spec.json" else None
+        return None
+
     def read_needs(self) -> Needs | None:
         """What the run asks for, if it was submitted."""
         return self._read("spec.json", Needs)
@@ -164,7 +174,7 @@ class RunFolder:
 
     def delete(self) -> None:
         """Delete the folder and all that is in it; none is no error. Raises OSError."""
-        aside = self.path.with_name(f".gone-{self.id}")  # at once it is no run's any more
+        aside = self.path.with_name(f"{_GONE}{self.id}")  # at once it is no run's any more
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
@@ -218,7 +228,7 @@ class Runs:
     """The folder of all runs."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def __getitem__(self, run_id: str) -> RunFolder:
         """The folder of a run, known or not.
@@ -226,17 +236,32 @@ class Runs:
         Raises:
             ValueError: ``run_id`` is not 1-150 letters, digits, dots, hyphens and underscores, or begins with a dot.
         """
-        return RunFolder(path=self._folder / checked(run_id))
+        return RunFolder(path=self.folder / checked(run_id))
 
     def ids(self) -> list[str]:
         """The ids of all runs there are folders of."""
-        with os.scandir(self._folder) as entries:
+        with os.scandir(self.folder) as entries:
             return [entry.name for entry in entries if _RUN_ID.fullmatch(entry.name) and entry.is_dir()]
+
+    def ended_before(self, moment: int) -> Iterator[RunFolder]:
+        """The folders of runs that were last written to before this time (ms since 1970) and do not wait; some may still run.
+
+        What an interrupted ``RunFolder.delete`` has left is deleted on the way.
+        """
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(_GONE):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                elif _RUN_ID.fullmatch(entry.name) and entry.is_dir():
+                    run = RunFolder(path=self.folder / entry.name)
+                    changed_at = run.changed_at
+                    if changed_at is not None and changed_at < moment * 1_000_000:
+                        yield run
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder against all other engines on it, of this process and of others. The lock dies with its process."""
-        with (self._folder / ".lock").open("ab") as file:
+        with (self.folder / ".lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

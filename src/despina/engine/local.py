@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from despina.core.job import Observation, RunSpec, RunState
 from despina.engine.folder import RunClaim, Runs
@@ -16,8 +16,8 @@ from despina.engine.supervisor import STOP
 
 
 class LocalEngine:
-    """``core.ports.Engine``, ``core.ports.RunLogs`` and ``core.ports.ServingRuns`` on one machine. Any number of them may work on
-    one folder at once.
+    """``core.ports.Engine``, ``RunLogs``, ``ServingRuns`` and ``KeptRuns`` on one machine. Any number of them may work on one
+    folder at once.
 
     Every verb raises ValueError for a run id that is not 1-150 letters, digits, dots, hyphens or underscores or begins with a dot,
     and OSError when the folder cannot be read or written.
@@ -31,7 +31,7 @@ class LocalEngine:
         """Take a run; durable on return. It starts when those submitted before it have started and it fits."""
         run = self._runs[spec.run_id]
         if run.submitted_at is None and run.read_claim() is None and run.submit(spec):
-            self._scheduler.touch(spec.run_id)
+            self._scheduler.announce(spec.run_id)
 
     def observe(self, run_id: str) -> Observation:
         """What is known of the run. Never waits. Whoever sees a live run is told when it ends."""
@@ -40,11 +40,11 @@ class LocalEngine:
         if claim is None:
             if run.submitted_at is None:
                 return Observation(state=None)
-            self._scheduler.follow(run_id)
+            self._scheduler.follow(run_id, RunState.PENDING)
             return Observation(state=RunState.PENDING)
         end = find_end(run, claim)
         if end is None:
-            self._scheduler.follow(run_id)
+            self._scheduler.follow(run_id, RunState.RUNNING)
             return Observation(state=RunState.RUNNING, progress=run.read_progress(), started_at=claim.at)
         return describe(run, claim, end)
 
@@ -53,7 +53,7 @@ class LocalEngine:
         run = self._runs[run_id]
         claim = run.read_claim()
         if claim is None and run.claim(RunClaim(at=time.time_ns() // 1_000_000)):
-            self._scheduler.touch(run_id)
+            self._scheduler.announce(run_id)
             return
         claim = claim or run.read_claim()  # a start was faster
         if claim is None or claim.supervisor is None or run.read_exit() is not None:
@@ -74,6 +74,13 @@ class LocalEngine:
         if claim is not None and find_end(run, claim) is None:
             raise ValueError(f"The run {run_id} has not ended: it cannot be forgotten.")
         run.delete()
+
+    def ended_before(self, moment: int) -> Iterator[str]:
+        """See ``core.ports.KeptRuns``. It takes one or two looks at a file for each run that is kept."""
+        for run in self._runs.ended_before(moment):
+            claim = run.read_claim()
+            if claim is None or find_end(run, claim) is not None:
+                yield run.id
 
     def connect(self, run_id: str) -> socket.socket:
         """A connection to the service that a run is. Raises OSError when none listens."""

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +11,7 @@ from despina.core.job import Observation, RunSpec, RunState
 from despina.engine.folder import checked
 from despina.engine.lines import check, whole_lines
 from despina.engine.ray_jobs import NodeGone, NodeSilent, RayJob, RayJobs, RayUnreachable
-from despina.engine.ray_record import FILES, LONGEST_WORD, PIECE, Order, file_of, mark_of, pack
+from despina.engine.ray_record import FILES, LONGEST_WORD, PIECE, Order, file_of, is_mark, mark_of, pack
 from despina.engine.ray_verdict import END, is_let_go, judge
 from despina.engine.ray_watch import Watch
 from despina.engine.slots import Needs, ask
@@ -109,6 +109,14 @@ class RayEngine:
         if live or not is_let_go(job, _now()) or not self._jobs.delete(submission_id):
             raise ValueError(f"The run {run_id} has not ended: it cannot be forgotten.")
         self._jobs.delete(mark_of(submission_id))
+
+    def ended_before(self, moment: int) -> Iterator[str]:
+        """The ids of runs whose jobs ended before this time (ms since 1970)."""
+        prefix = self._submission_id("-")[:-1]
+        for job in self._jobs.all():
+            name = job.submission_id or ""
+            if name.startswith(prefix) and job.end_time is not None and job.end_time < moment and not is_mark(name):
+                yield name.removeprefix(prefix)
 
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         """At most ``limit`` bytes (1 or more) of the run's log from ``offset`` on, and the offset after them.

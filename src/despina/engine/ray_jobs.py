@@ -37,6 +37,8 @@ class NodeGone(Exception):
 class RayJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the Jobs API describes it (``JobDetails``). Times are ms since 1970."""
 
+    submission_id: str | None = None
+    """None: a job that was not submitted, but began by itself on a node."""
     status: str
     """``PENDING``, ``RUNNING``, ``STOPPED``, ``SUCCEEDED`` or ``FAILED``."""
     message: str | None = None
@@ -88,6 +90,11 @@ class RayJobs:
         if status == 404:
             return None
         return self._read(path, status, answer, RayJob)
+
+    def all(self) -> list[RayJob]:
+        """All jobs that Ray knows, whoever submitted them."""
+        status, answer = self._call("GET", "/api/jobs/")
+        return self._read("/api/jobs/", status, answer, list[RayJob])
 
     def stop(self, submission_id: str) -> bool:
         """Have Ray stop the job: one that runs at once, one that waits when it has started. False: there is none."""

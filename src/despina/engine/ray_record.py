@@ -25,6 +25,7 @@ LONGEST_WORD = 120_000
 """Bytes: Linux takes no argument of 128 KiB or more (execve(2), MAX_ARG_STRLEN), and a shell reads it before us."""
 FILES = "despina_files"
 """The metadata that names the run's files."""
+_MARK = ".stop"
 _WORD = re.compile(r"[0-9a-f]+")
 
 
@@ -58,7 +59,12 @@ def unpack(word: str) -> Order:
 
 def mark_of(submission_id: str) -> str:
     """The id of the job that stands for the wish to stop a job which waits."""
-    return f"{submission_id}.stop"
+    return submission_id + _MARK
+
+
+def is_mark(submission_id: str) -> bool:
+    """Whether a job stands for such a wish."""
+    return submission_id.endswith(_MARK)
 
 
 def file_of(files: str, name: str) -> str:

@@ -1,6 +1,6 @@
 """Two engines as one: programs run on a cluster, and services on this machine, where requests reach them through a socket."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from despina.core.job import Observation, RunSpec
 from despina.core.ports import Connection, ProgramEngine, WholeEngine
@@ -37,6 +37,11 @@ class EngineWithServices:
     def connect(self, run_id: str) -> Connection:
         """A connection to a service. Raises OSError when none listens."""
         return self._services.connect(run_id)
+
+    def ended_before(self, moment: int) -> Iterator[str]:
+        """The ids of runs that ended before this time."""
+        yield from self._services.ended_before(moment)
+        yield from self._programs.ended_before(moment)
 
     def close(self) -> None:
         """Let go of the runs."""
