@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +61,19 @@ def _measure(graph: str, folder: Path, server: Seaweed, scratch: Path, rounds: i
     bucket = S3Store(BUCKET, endpoint=server.endpoint, client_options={"allow_http": True})
     seconds: dict[str, list[float]] = {}
     for number in range(rounds):
-        key = f"{len(names)}/{number}"
-        ours = Location.parse(f"s3://{BUCKET}/{key}/ours")
+        place = Location.parse(f"s3://{BUCKET}/{len(names)}/{number}")
+        ours, boto3, obstore = (place / name for name in ("ours", "boto3", "obstore"))
         tasks: dict[str, Callable[[], object]] = {
-            "put ours": lambda ours=ours: open_artifacts().put(folder, ours),
-            "put boto3": lambda key=key: _each(lambda name: client.upload_file(
-                str(folder / name), BUCKET, f"{key}/boto3/{name}", Config=transfer), names),
-            "put obstore": lambda key=key: _each(lambda name: bucket.put(
-                f"{key}/obstore/{name}", folder / name, chunk_size=CHUNK, max_concurrency=PARALLEL), names),
-            "get ours": lambda ours=ours: open_artifacts(cache=cache).get(ours),
-            "again": lambda ours=ours: open_artifacts(cache=cache).get(ours),
-            "get boto3": lambda key=key: _each(lambda name: client.download_file(
-                BUCKET, f"{key}/boto3/{name}", str(into / name), Config=transfer), names),
-            "get obstore": lambda key=key: _each(lambda name: (into / name).write_bytes(
-                bucket.get(f"{key}/obstore/{name}").bytes()), names),
+            "put ours": partial(open_artifacts().put, folder, ours),
+            "put boto3": partial(_each, names, lambda name, to: client.upload_file(
+                str(folder / name), BUCKET, to, Config=transfer), boto3),
+            "put obstore": partial(_each, names, lambda name, to: bucket.put(
+                to, folder / name, chunk_size=CHUNK, max_concurrency=PARALLEL), obstore),
+            "get ours": partial(open_artifacts(cache=cache).get, ours),
+            "again": partial(open_artifacts(cache=cache).get, ours),
+            "get boto3": partial(_each, names, lambda name, at: client.download_file(
+                BUCKET, at, str(into / name), Config=transfer), boto3),
+            "get obstore": partial(_each, names, lambda name, at: (into / name).write_bytes(bucket.get(at).bytes()), obstore),
         }
         for task, call in tasks.items():
             shutil.rmtree(into, ignore_errors=True)
@@ -89,9 +89,10 @@ def _measure(graph: str, folder: Path, server: Seaweed, scratch: Path, rounds: i
     print(json.dumps({"graph": graph, "median_ms": told, "ours": ratios}))
 
 
-def _each(call: Callable[[str], object], names: list[str]) -> None:
+def _each(names: list[str], call: Callable[[str, str], object], location: Location) -> None:
+    """Give ``call`` each name and its key below the location, ``PARALLEL`` at a time."""
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(call, names))
+        list(pool.map(lambda name: call(name, (location / name).key), names))
 
 
 if __name__ == "__main__":

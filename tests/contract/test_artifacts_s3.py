@@ -71,6 +71,15 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def counting(passed: list[int], *, to_server: bool) -> Callable[[bool, bytes], bytes]:
+    """A wire that notes how much passes in one direction."""
+    def wire(sent: bool, data: bytes) -> bytes:
+        if sent is to_server:
+            passed.append(len(data))
+        return data
+    return wire
+
+
 def cached(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "cache").iterdir())
 
@@ -146,8 +155,8 @@ def test_pages_of_keys_are_listed_and_deleted_to_the_last(open_store: Open, own:
 
 
 def test_what_is_there_is_not_sent_again(open_store: Open, own: Location, relayed: Relayed, tmp_path: Path) -> None:
-    sent = []
-    store = open_store(endpoint=relayed(lambda to_server, data: sent.append(len(data) if to_server else 0) or data))
+    sent: list[int] = []
+    store = open_store(endpoint=relayed(counting(sent, to_server=True)))
     for name, size in (("small", MIB), ("large", 17 * MIB)):
         noise(tmp_path / "out" / name, size)
     store.put(tmp_path / "out", own)
@@ -285,8 +294,8 @@ def test_a_download_goes_on_where_a_killed_process_was(
         noise(tmp_path / "out" / f"small/{number}", 1000, seed=number)
     store.put(tmp_path / "out", own)
     # The process finds the server at another URL, and what it fetched is kept by URL: so here, too.
-    received = [0]
-    endpoint = relayed(lambda sent, data: received.append(0 if sent else len(data)) or data)
+    received: list[int] = []
+    endpoint = relayed(counting(received, to_server=False))
     environment = {**os.environ, **seaweed.environment(endpoint=endpoint)}
     command = [sys.executable, "-c", GETTING, str(tmp_path / "cache"), str(own)]
     with subprocess.Popen(command, env=environment) as process:

@@ -62,7 +62,9 @@ class User:
 
 
 def filler(text: str = "content") -> Callable[[Path, Path], None]:
-    return lambda whole, _: (whole / "file").write_text(text) and None
+    def fill(whole: Path, _: Path) -> None:
+        (whole / "file").write_text(text)
+    return fill
 
 
 def never(whole: Path, unfinished: Path) -> None:
@@ -120,7 +122,7 @@ def test_what_nobody_uses_goes_when_room_is_needed_oldest_first(tmp_path: Path, 
         os.utime(places[name].with_name(f"{places[name].name}.lock"), (1000 - age, 1000 - age))
     os.utime(in_use.with_name(f"{in_use.name}.lock"), (0, 0))
     # Each has 7 bytes. With the new one there are 35, and of these and the 15 that are free the cache takes half.
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 85, 15))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 85, 15))
     new = Cache(tmp_path).entry("new", filler())
     assert in_use.is_dir(), "it is used"
     assert new.is_dir(), "so is it"
