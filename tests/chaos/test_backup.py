@@ -13,7 +13,6 @@ from pathlib import Path
 from tests.exports import write_export
 from tests.serving import Server, wait_for
 
-
 MOST = 12
 """Jobs, as each of them has to be done again or waited for."""
 
