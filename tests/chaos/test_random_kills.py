@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,16 @@ class Cast:
         self._hit: set[str] = set()
 
     def start(self) -> None:
-        for process in (*self.servers, *self._reconcilers):
-            process.start()
+        for server in self.servers:
+            server.start()
+        for reconciler in self._reconcilers:
+            reconciler.start()
 
     def stop(self) -> None:
-        for process in (*self.servers, *self._reconcilers):
-            process.stop()
+        for server in self.servers:
+            server.stop()
+        for reconciler in self._reconcilers:
+            reconciler.stop()
 
     def kill(self, kind: str) -> None:
         """Kill one of a kind, and start it again unless it is a run."""
@@ -149,7 +154,8 @@ class Cast:
             self._cluster.kill()
             self._cluster.start()
         else:
-            victim = self._random.choice(self.servers if kind == "api" else self._reconcilers)
+            victims: list[Server | Reconciling] = [*self.servers] if kind == "api" else [*self._reconcilers]
+            victim = self._random.choice(victims)
             victim.kill()
             victim.start()
 
@@ -190,13 +196,25 @@ def test_nothing_is_lost(tmp_path: Path, export: Path, durable_cluster: Cluster)
         try:
             for kill in kills:
                 reached = sum(client.calls for client in clients) + generator.randrange(1, 30)
-                wait_for("calls", lambda reached=reached: sum(client.calls for client in clients) >= reached)
+                wait_for("calls", partial(has_reached, clients, reached))
                 cast.kill(kill)
         finally:
             over.set()
             for thread in threads:
                 thread.join()
         check(cast.servers, {job_id: wishes for client in clients for job_id, wishes in client.jobs.items()})
+
+
+def has_reached(clients: list[Client], calls: int) -> bool:
+    return sum(client.calls for client in clients) >= calls
+
+
+def answers(server: Server) -> bool:
+    return server.request("GET", "/ml/dataprocessing?maxItems=1000")[0] == 200
+
+
+def has_gone(path: Path) -> bool:
+    return not path.exists()
 
 
 def train(server: Server) -> None:
@@ -206,6 +224,8 @@ def train(server: Server) -> None:
 
 def check(servers: list[Server], jobs: dict[str, Wishes]) -> None:
     """Every job that was acknowledged is in its one right end; nothing was done twice; nobody and nothing is left over."""
+    for server in servers:  # the database may have been killed a moment ago: then a connection of before is found out, once
+        wait_for("an answer", partial(answers, server))
     listed = servers[0].request("GET", "/ml/dataprocessing?maxItems=1000")[2]["ids"]
     assert {job_id for job_id, wishes in jobs.items() if wishes.started} | {"dp"} <= set(listed) <= {*jobs, "dp"}
     for job_id in listed:
@@ -217,7 +237,7 @@ def check(servers: list[Server], jobs: dict[str, Wishes]) -> None:
         if job["status"] == "Completed":
             assert (prefix / "preloading-output" / "info.pkl").is_file()
         elif wishes.cleaned:
-            wait_for(f"the sweep of {job_id}", lambda prefix=prefix: not prefix.exists())
+            wait_for(f"the sweep of {job_id}", partial(has_gone, prefix))
     assert servers[2].wait_until_ended("modeltraining", "tr")["status"] == "Completed"
     for server in servers:
         assert server.request("GET", "/ml/dataprocessing?maxItems=1000")[2]["ids"] == listed
