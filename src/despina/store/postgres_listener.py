@@ -12,6 +12,7 @@ from despina.store.postgres_connections import Connections
 
 log = logging.getLogger("despina.store")
 
+_KINDS = {kind.value for kind in JobKind}
 _LOOK_SECONDS = 0.5
 """How soon it is seen that the listener is closed."""
 _PAUSE_SECONDS = 1.0
@@ -60,4 +61,5 @@ class PostgresListener:
             self._on_endpoint(payload)
         else:
             kind, _, job_id = payload.partition("/")
-            self._on_job((JobKind(kind), job_id))
+            if kind in _KINDS:  # a newer version may know more
+                self._on_job((JobKind(kind), job_id))
