@@ -6,7 +6,6 @@ protocol 4 and holds built-in types and NumPy arrays only, which is what the res
 here ever reads it.
 """
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from despina.graph.graph import EdgeType, Graph
 from despina.learn.predictor import Predictions
+from despina.programs.id_maps import write_with_ids
 from despina.programs.instances import CPU, smallest
 from despina.programs.json_files import write_json
 from despina.programs.prediction_table import write_predictions
@@ -34,7 +34,7 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, mod
     to which ``mapping.info`` does not lead.
     """
     (folder / "embeddings").mkdir()
-    np.save(folder / "embeddings" / "entity.npy", np.concatenate(list(predictions.embeddings.values())), allow_pickle=False)
+    _write_entities(folder / "embeddings" / "entity.npy", list(predictions.embeddings.values()))
     if predictions.values:
         (folder / "predictions").mkdir()
         np.savez(folder / "predictions" / "result.npz", allow_pickle=False,
@@ -46,12 +46,21 @@ def write_artifacts(folder: Path, graph: Graph, predictions: Predictions, *, mod
         model=model, task=graph.target.task, entities=tuple((kind, len(rows)) for kind, rows in predictions.embeddings.items()),
         relations=tuple(predictions.relations), predicted=tuple(predictions.values), gamma=gamma))
     with (folder / "mapping.info").open("wb") as file:
-        pickle.dump(_mapping(graph, predictions, model), file, protocol=4)
+        write_with_ids(file, "node2id", graph, _mapping(graph, predictions, model))
     target = graph.target
     write_json(folder / "config.json", {
         "task": target.task, "model": model, "name": f"{target.task}-{model}",
         "infer_type": "online-transductive-infer"} | ({"property": target.property_name} if target.property_name else {}))
     write_json(folder / "infer_instance_recommendation.json", _recommendation(graph, predictions))
+
+
+def _write_entities(path: Path, parts: list[NDArray[np.float32]]) -> None:
+    """The rows of all parts, which may be mapped files themselves."""
+    rows, width = sum(map(len, parts)), parts[0].shape[1]
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, width)})
+        for part in parts:
+            np.ascontiguousarray(part, dtype="<f4").tofile(file)
 
 
 def write_metrics(folder: Path, measured: dict[str, dict[str, Any]]) -> None:
@@ -72,14 +81,13 @@ def _edges(graph: Graph, predictions: Predictions) -> dict[str, NDArray[np.int32
 
 
 def _mapping(graph: Graph, predictions: Predictions, model: str) -> dict[str, Any]:
-    """``mapping.info``: ids, labels and the target, keyed as Neptune ML's toolkit reads them."""
+    """``mapping.info`` beside ``node2id``: labels and the target, keyed as Neptune ML's toolkit reads them."""
     target = graph.target
     kinds = [tuple(kind) if isinstance(kind, EdgeType) else kind for kind in target.by_type]
     of_edges = isinstance(next(iter(target.by_type)), EdgeType)
     starts = np.cumsum([0, *(len(vectors) for vectors in predictions.embeddings.values())])
     mapping: dict[str, Any] = {
         "model_type": model,
-        "node2id": {node_type: graph.index_by_id(node_type) for node_type in graph.node_ids},
         "node2gid": {node_type: np.arange(start, start + len(vectors), dtype=np.int64)
                      for start, (node_type, vectors) in zip(starts, predictions.embeddings.items(), strict=False)},
         "label_map": {kind: dict(enumerate(target.classes)) for kind in kinds} if target.classes else {},

@@ -4,7 +4,6 @@
 is what the restricted unpickler of graph-notebook accepts; nothing here ever reads it.
 """
 
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from despina.graph.encodings import EdgeEncodings, Encodings, TypeEncodings
 from despina.graph.features import RawEncoding
 from despina.graph.graph import EdgeType, Features, Graph
 from despina.learn.proposals import ModelType, default_configuration, templates
+from despina.programs.id_maps import write_with_ids
 from despina.programs.instances import training_recommendation
 from despina.programs.json_files import write_json
 
@@ -41,17 +41,14 @@ def _write_rest(folder: Path, graph: Graph, encodings: Encodings, model_type: Mo
         write_json(folder / TEMPLATES / f"{model}.json", configuration)
     write_json(folder / "train_instance_recommendation.json", training_recommendation(graph))
     with (folder / "info.pkl").open("wb") as file:
-        pickler = pickle.Pickler(file, protocol=4)
-        pickler.fast = True  # no memo of the ids: millions of them, and none is there twice
-        pickler.dump(_info(graph, encodings))
+        write_with_ids(file, "node_id_map", graph, _info(graph, encodings))
 
 
 def _info(graph: Graph, encodings: Encodings) -> dict[str, Any]:
-    """``info.pkl``: ids, labels and what each feature is, keyed as Neptune ML's toolkit reads them."""
+    """``info.pkl`` beside its ids: labels and what each feature is, keyed as Neptune ML's toolkit reads them."""
     target = graph.target
     kinds = [tuple(kind) if isinstance(kind, EdgeType) else kind for kind in target.by_type]
     return {
-        "node_id_map": {node_type: graph.index_by_id(node_type) for node_type in graph.node_ids},
         "label_map": {kind: dict(enumerate(target.classes)) for kind in kinds} if target.classes else {},
         "label_properties": dict.fromkeys(kinds, target.property_name) if target.property_name else {},
         "is_multilabel": target.multilabel,

@@ -20,7 +20,7 @@ from despina.learn.backoff import halved, is_out_of_memory
 from despina.learn.configuration import Configuration
 from despina.learn.correction import choose
 from despina.learn.evaluation import evaluate
-from despina.learn.hyperparameters import Parameters, parameters_of, read_parameters, write_parameters
+from despina.learn.hyperparameters import Parameters, computed_at_once, parameters_of, read_parameters, write_parameters
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
 from despina.learn.resume import TrainingState
@@ -66,7 +66,7 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     correction, values = choose(graph, predictions.values, of_file.evaluation)
     predictions = replace(predictions, values=values)
     measured = evaluate(objective.model, graph, predictions, topk=of_file.evaluation.topk)
-    value = float(measured["valid"][of_file.evaluation.metric]) if correction else trained.value
+    value = float(measured["valid"][of_file.evaluation.metric]) if correction or not computed_at_once(graph) else trained.value
     out = context.folder / "out"
     out.mkdir()
     checkpoint.save(out, objective.model, checkpoint.Description(

@@ -146,7 +146,7 @@ def write_holes(folder: Path) -> None:
                       f"edge-{i}-ids": ((NODES * DEGREE,), None)}
     for name, (shape, values) in stretched.items():
         path = folder / f"{name}.npy"
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.load(path).dtype, shape=shape)  # type: ignore[no-untyped-call]
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.load(path).dtype, shape=shape)
         if values is not None:
             array[:] = values
 
