@@ -17,6 +17,7 @@ from despina.learn.hyperparameters import PRODUCTS, EmbeddingHyperparameters, le
 from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.ranking import Answers, ranks, report
 from despina.learn.triples import Ids, Questions, Triples
+from despina.learn.workers import ALONE, Workers
 
 SCORES = 1 << 24
 """Scores that are computed at a time: the temporaries of a step."""
@@ -41,8 +42,9 @@ class Embedding:
         WorkFailed: there is nothing to learn from.
     """
 
-    def __init__(self, graph: Graph, name: str, given: EmbeddingHyperparameters, *, seed: int) -> None:
-        self.triples, self._given, self._seed = Triples.of(graph), given, seed
+    def __init__(self, graph: Graph, name: str, given: EmbeddingHyperparameters, *, seed: int,
+                 workers: Workers = ALONE) -> None:
+        self.triples, self._given, self._seed, self.workers = Triples.of(graph), given, seed, workers
         if given.relation_prediction_coef and name not in PRODUCTS:
             raise WorkFailed(f"relation-prediction-coef is {given.relation_prediction_coef}, and the model {name}; it must be 0, "
                              f"since relations are predicted by {' and '.join(PRODUCTS)} only")

@@ -176,6 +176,14 @@ def trains_whole(graph: Graph, batch_size: int) -> bool:
     return training_count(graph) <= batch_size and edges <= WHOLE_GRAPH_EDGES
 
 
+def workers_for(graph: Graph, given: Parameters, wanted: int) -> int:
+    """How many workers train together when so many are wanted: one where an epoch is a single step over the whole graph, whose work
+    is not less when it asks for less.
+    """
+    whole = isinstance(given, Hyperparameters) and trains_whole(graph, given.batch_size)
+    return 1 if whole else wanted
+
+
 def propagates(graph: Graph, given: Hyperparameters) -> bool:
     """Whether embeddings are propagated. Raises WorkFailed if they were to be and cannot."""
     if not given.num_propagation:

@@ -21,19 +21,21 @@ from despina.learn.backoff import halved, is_out_of_memory
 from despina.learn.configuration import Configuration
 from despina.learn.correction import choose
 from despina.learn.evaluation import evaluate
-from despina.learn.hyperparameters import Parameters, parameters_of, read_parameters, write_parameters
+from despina.learn.hyperparameters import Parameters, parameters_of, read_parameters, workers_for, write_parameters
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
 from despina.learn.resume import TrainingState
 from despina.learn.tasks import AnyObjective, objective_of
 from despina.learn.trainer import Trained, train
 from despina.learn.warm_start import WarmStart, begin_with
+from despina.learn.workers import find, join, leave
 from despina.programs.context import Context
 from despina.programs.course import Course
 from despina.programs.event_file import write_events
 from despina.programs.inputs import processed_graph
 from despina.programs.json_files import write_json
 from despina.programs.outputs import write_metrics
+from despina.programs.peers import Order, together
 from despina.programs.training_report import FILE, training_report
 
 log = logging.getLogger(__name__)
@@ -108,11 +110,28 @@ def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: Trai
              outputs: tuple[str, ...]) -> _Trained:
     log.info("hyperparameters: %s", write_parameters(given))
     course = Course(context, epochs=given.num_epochs, metric=of_file.evaluation.metric, until=work.until)
-    objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED)
-    warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
-    trained = train(objective, given, of_file.evaluation, on_epoch=course.epoch, on_step=course.step, thresholds=work.thresholds,
-                    kept=_kept(outputs, context), keep=lambda state: _keep(state, work, context))
+    order = msgspec.structs.replace(work, parameters=write_parameters(given), halvings=0)
+    with together(order, context, count=workers_for(graph, given, work.instance_count)) as workers:
+        objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
+        warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
+        trained = train(objective, given, of_file.evaluation, on_epoch=course.epoch, on_step=course.step,
+                        thresholds=work.thresholds, kept=_kept(outputs, context), keep=lambda state: _keep(state, work, context))
     return objective, given, warm_start, trained
+
+
+def accompany(order: Order, context: Context) -> None:
+    """Take part in a training as one of its other workers, to its end.
+
+    Raises:
+        WorkerLost: another worker does not answer any more.
+    """
+    workers = join(find(order.host, order.port), rank=order.rank, count=order.work.instance_count)
+    folder, graph = processed_graph(context, order.work.processed)
+    of_file = configuration.load(folder)
+    given = read_parameters(order.work.parameters or {}, parameters_of(of_file.model, of_file.task))
+    objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
+    train(objective, given, of_file.evaluation, on_epoch=lambda *_: None, thresholds=order.work.thresholds)
+    leave()
 
 
 def _warm(objective: AnyObjective, graph: Graph, earlier: Earlier, context: Context) -> WarmStart:
