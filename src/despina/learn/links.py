@@ -5,7 +5,7 @@ does not in the step that asks for it, since it would be its own answer.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,6 +59,8 @@ class Links:
         WorkFailed: there is nothing to learn from.
     """
 
+    is_divided = False
+
     def __init__(self, graph: Graph, given: LinkHyperparameters, *, seed: int, workers: Workers = ALONE) -> None:
         self._given, self._members, self._seed, self.workers = given, Members.of(graph), seed, workers
         self._members.check(graph)
@@ -74,6 +76,11 @@ class Links:
         judged = self._random.permutation(self._members.judged)[:JUDGED]
         self._ranker = Ranker(graph)
         self._judged = {kind: rows for kind, (_, rows) in self._members.rows(judged).items() if isinstance(kind, EdgeType)}
+
+    @property
+    def shared(self) -> Sequence[Tensor]:
+        """All parameters."""
+        return list(self.model.parameters())
 
     def begin(self, epoch: int) -> None:
         """Draw the random numbers of an epoch."""

@@ -43,6 +43,16 @@ class Objective(Protocol):
         ...
 
     @property
+    def shared(self) -> Sequence[Tensor]:
+        """The parameters that every worker has a copy of, whose gradients are added up. Others are a worker's own."""
+        ...
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether each worker has a part of the model, and not the whole."""
+        ...
+
+    @property
     def per_epoch(self) -> int:
         """Steps in an epoch."""
         ...

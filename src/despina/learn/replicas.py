@@ -17,7 +17,7 @@ def align(objective: Objective, progress: Progress | None) -> Progress | None:
         The first worker's progress.
     """
     workers = objective.workers
-    if workers.count == 1:
+    if workers.count == 1 or objective.is_divided:  # each worker goes on with its own part then
         return progress
     told = workers.told(msgspec.json.encode(progress))
     for tensor in objective.model.state_dict().values():

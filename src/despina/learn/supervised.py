@@ -1,7 +1,7 @@
 """Learning the labels of nodes or edges: their classes, or numbers."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -41,6 +41,8 @@ class Supervised:
         WorkFailed: there is nothing to learn from.
     """
 
+    is_divided = False
+
     def __init__(self, graph: Graph, given: Hyperparameters, evaluation: Evaluation, *, seed: int,
                  workers: Workers = ALONE) -> None:
         self._graph, self._given, self._evaluation, self.workers = graph, given, evaluation, workers
@@ -62,6 +64,11 @@ class Supervised:
         self._random = np.random.default_rng(seed)
         fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))
         self._sampler = NeighbourSampler(graph, fanouts, seed=seed)
+
+    @property
+    def shared(self) -> Sequence[Tensor]:
+        """All parameters."""
+        return list(self.model.parameters())
 
     @contextmanager
     def _hidden(self, asked: NDArray[np.int64]) -> Iterator[EdgeLabels]:

@@ -7,6 +7,7 @@ from despina.learn.configuration import Evaluation
 from despina.learn.embedding import Embedding
 from despina.learn.hyperparameters import EmbeddingHyperparameters, LinkHyperparameters, Parameters
 from despina.learn.links import Links
+from despina.learn.sharded import ShardedEmbedding
 from despina.learn.supervised import Supervised
 from despina.learn.workers import ALONE, Workers
 
@@ -29,6 +30,8 @@ def objective_of(graph: Graph, model: str, given: Parameters, evaluation: Evalua
         WorkFailed: there is nothing to learn from.
     """
     torch.manual_seed(seed)
+    if isinstance(given, EmbeddingHyperparameters) and workers.count > 1:
+        return ShardedEmbedding(graph, model, given, seed=seed, workers=workers)
     if isinstance(given, EmbeddingHyperparameters):
         return Embedding(graph, model, given, seed=seed, workers=workers)
     if isinstance(given, LinkHyperparameters):

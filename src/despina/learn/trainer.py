@@ -104,9 +104,9 @@ class _Keeper:
         self._next = 0.0
 
     def offer(self, progress: Progress, objective: Objective, best: dict[str, Tensor]) -> None:
-        """Keep the state if it is time for that."""
+        """Keep the state if it is time for that, as the first worker finds."""
         begun = time.monotonic()
-        if self._keep is not None and begun >= self._next:
+        if objective.workers.first(lambda: begun >= self._next) and self._keep is not None:
             self._keep(TrainingState(progress=progress, model=objective.model.state_dict(), best=best,
                                      optimisers=[optimiser.state() for optimiser in objective.optimisers]))
             ended = time.monotonic()
@@ -184,7 +184,7 @@ def _descend(objective: Objective, step: Callable[[], Tensor]) -> float:
     loss = step()
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
-    add_up(objective.workers, list(objective.model.parameters()))
+    add_up(objective.workers, objective.shared)
     for optimiser in objective.optimisers:
         optimiser.step()
     return objective.workers.sum(loss.detach()).item()

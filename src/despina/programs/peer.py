@@ -33,7 +33,7 @@ def main() -> int:
 
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     _die_with(order.parent)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr,
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr,  # the course of it is the first worker's to tell
                         format=f"%(asctime)s %(levelname)s worker {order.rank}: %(message)s")
     try:
         accompany(order, Context(folder=Path.cwd(), store=open_artifacts()))

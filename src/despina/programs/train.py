@@ -80,6 +80,7 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     write_json(out / FILE, training_report(
         graph, trained, value=value, correction=correction, model=of_file.model, metric=of_file.evaluation.metric, metrics=measured,
         hyperparameters=write_parameters(given), seed=SEED, warm_start=warm_start,
+        instance_count=workers_for(graph, given, work.instance_count),
         seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)

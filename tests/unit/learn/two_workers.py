@@ -26,6 +26,7 @@ COUNT = 2
 EPOCHS = 3
 COMMON: dict[str, Any] = {"num-hidden": 8, "num-epochs": EPOCHS, "enable-early-stop": False}
 EXACT: dict[str, Any] = COMMON | {"dropout": 0.0, "fanout": [1000], "batch-size": 10}
+TABLE: dict[str, Any] = COMMON | {"batch-size": 64, "num-negs": 16, "gamma": 6.0}
 ACCURACY, ERROR, RANKS = (Evaluation(metric=metric) for metric in ("acc", "mse", "mrr"))
 CASES: dict[str, tuple[Graph, str, dict[str, Any], Evaluation]] = {
     "classes": (communities(hot=True), "rgcn", EXACT | {"use-class-weight": True}, ACCURACY),  # the last of 31 is a batch by itself
@@ -35,7 +36,12 @@ CASES: dict[str, tuple[Graph, str, dict[str, Any], Evaluation]] = {
     "links": (fan_clubs(), "rgcn", EXACT | {"batch-size": 64, "num-negs": 8}, RANKS),
     "links, own negatives": (fan_clubs(), "rgcn", EXACT | {"batch-size": 64, "num-negs": 8, "neg-share": False}, RANKS),
     "whole": (communities(), "rgcn", EXACT | {"batch-size": 128}, ACCURACY),
+    "distmult": (fan_clubs(), "distmult", TABLE, RANKS),
+    "complex": (fan_clubs(), "complex", TABLE | {"relation-prediction-coef": 0.5}, RANKS),
+    "transe": (fan_clubs(), "transe", TABLE, RANKS),
+    "rotate": (fan_clubs(), "rotate", TABLE | {"neg-share": False}, RANKS),
 }
+SHARDED = ("distmult", "complex", "transe", "rotate")
 
 
 def trained(name: str, workers: Workers, *, kept: TrainingState | None = None, keep: Path | None = None) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def _gradients(objective: AnyObjective) -> dict[str, torch.Tensor]:
     loss = next(objective.steps())()
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
-    add_up(objective.workers, list(objective.model.parameters()))
+    add_up(objective.workers, objective.shared)
     found = {name: parameter.grad.to_dense().clone() for name, parameter in objective.model.named_parameters()
              if parameter.grad is not None}
     objective.model.zero_grad()
