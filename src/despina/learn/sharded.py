@@ -1,6 +1,7 @@
 """Learning a knowledge-graph embedding whose table of entities no worker has as a whole."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from despina.graph.graph import Graph
+from despina.learn.collecting import collect
 from despina.learn.cross_entropy import cross_entropy as whole_cross_entropy
 from despina.learn.embedding import SCORES, Embedding, by_candidates
 from despina.learn.hyperparameters import PRODUCTS, EmbeddingHyperparameters
@@ -19,11 +21,11 @@ from despina.learn.workers import Workers
 
 
 class ShardedEmbedding(Embedding):
-    """The same training as that of ``Embedding``, by workers that each have a stretch of the entities, with their gradients and what
-    the optimiser remembers of them.
+    """The same training as that of ``Embedding``, by workers that each have a stretch of the entities, with their gradients and
+    what the optimiser remembers of them.
 
-    All workers ask the same questions, and make the query vectors of all of them from rows that they fetch from each other. Among all
-    entities each scores its own; among random ones each scores its part of the questions. Relations are everybody's.
+    All workers ask the same questions, and make the query vectors of all of them from rows that they fetch from each other. Among
+    all entities each scores its own; among random ones each scores its part of the questions. Relations are everybody's.
     """
 
     is_divided = True
@@ -64,7 +66,7 @@ class ShardedEmbedding(Embedding):
             losses.append(cross_entropy(
                 queries[torch.from_numpy(some)], self.model.entities[first - self.shard.start:last - self.shard.start],
                 torch.from_numpy(np.searchsorted(some, places[own])), torch.from_numpy(answers[own] - first),
-                torch.from_numpy(counts).to(queries.dtype), self.workers))
+                counts=torch.from_numpy(counts).to(queries.dtype), workers=self.workers))
         asked = Questions(entities=entities[places], relations=relations[places], answers=answers)
         return torch.stack(losses).sum() / len(answers) + self._part_beside(asked, vectors, ids)
 
@@ -105,14 +107,17 @@ class ShardedEmbedding(Embedding):
                 pairs, model.relations, torch.arange(len(pairs)), torch.from_numpy(asked.relations[own]))
         return total / len(asked)
 
+    def save(self, path: Path | None) -> None:
+        """Write the weights as ``checkpoint.save`` would, at the first worker; the others give None. All have to call it."""
+        collect(self.model, self.shard, self.triples.entities, path)
+
     @torch.no_grad()
     def rank(self, questions: Questions) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """As ``embedding.Ranker.rank``: each worker counts which of its own entities score higher."""
         found = [np.empty(0)]
         for (start, stop), rows in by_candidates(self.triples, questions.relations):
             size = max(1, SCORES // ((stop - start) * (self.given.num_hidden * 2 if self.model.name == "rotate" else 1)))
-            for begin in range(0, len(rows), size):
-                found.append(self._ranks(questions.take(rows[begin:begin + size]), start, stop))
+            found += [self._ranks(questions.take(rows[begin:begin + size]), start, stop) for begin in range(0, len(rows), size)]
         return np.concatenate(found)
 
     def _ranks(self, asked: Questions, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -58,7 +58,7 @@ class _Fetch(torch.autograd.Function):
         return of_table, None, None
 
 
-def cross_entropy(queries: Tensor, candidates: Tensor, places: Tensor, answers: Tensor, counts: Tensor,
+def cross_entropy(queries: Tensor, candidates: Tensor, places: Tensor, answers: Tensor, *, counts: Tensor,
                   workers: Workers) -> Tensor:
     """This worker's part of ``cross_entropy.cross_entropy`` among candidates that are divided; the parts' sum is the whole.
 
@@ -72,14 +72,15 @@ def cross_entropy(queries: Tensor, candidates: Tensor, places: Tensor, answers: 
         counts: ``[n]``: how many answers each query has at all workers together.
         workers: Who has the candidates.
     """
-    result: Tensor = _CrossEntropy.apply(queries, candidates, places, answers, counts, workers)  # type: ignore[no-untyped-call]
+    result: Tensor = _CrossEntropy.apply(queries, candidates, (places, answers), counts, workers)  # type: ignore[no-untyped-call]
     return result
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, candidates: Tensor, places: Tensor, answers: Tensor, counts: Tensor,
-                workers: Workers) -> Tensor:
+    def forward(ctx: Any, queries: Tensor, candidates: Tensor, own: tuple[Tensor, Tensor],  # noqa: PLR0917 - autograd's form
+                counts: Tensor, workers: Workers) -> Tensor:
+        places, answers = own
         of_queries, of_candidates, loss = torch.empty_like(queries), torch.zeros_like(candidates), queries.new_zeros(())
         for start in range(0, len(queries), QUERIES):
             some, count = queries[start:start + QUERIES], counts[start:start + QUERIES]
@@ -99,6 +100,6 @@ class _CrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         of_queries, of_candidates = ctx.saved_tensors
-        return of_queries * gradients[0], of_candidates * gradients[0], None, None, None, None
+        return of_queries * gradients[0], of_candidates * gradients[0], None, None, None

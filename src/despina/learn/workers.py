@@ -8,8 +8,8 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 
 import torch
@@ -21,7 +21,8 @@ from despina.learn.backoff import is_out_of_memory
 TIME_OUT = timedelta(minutes=30)
 """How long a worker waits for the others in one operation. A worker whose process ends is noticed at once, since its connections
 are closed; this is for a node that is gone without a word, and longer than an evaluation by the first worker takes."""
-LOOK = timedelta(milliseconds=200)
+LOOK = 0.05
+"""Seconds between two looks for workers that are not there yet."""
 _SIOCGIFADDR = 0x8915
 """``netdevice(7)``: the address of an interface."""
 
@@ -134,8 +135,7 @@ def join(place: dist.TCPStore, *, rank: int, count: int, look: Callable[[], None
         place.set(here[rank], "here")
         while not place.check(here):
             look()
-            with suppress(dist.DistStoreError):
-                place.wait(here, LOOK)
+            time.sleep(LOOK)
         dist.init_process_group("gloo", store=place, rank=rank, world_size=count, timeout=TIME_OUT)
     except RuntimeError as error:
         raise WorkerLost(f"worker {rank} did not meet the others at {place.host}: {error}") from error

@@ -5,18 +5,19 @@
     with together(order, graph, context) as workers:
         ...                        # the others do the same in ``programs.peer``
 
-On a machine by itself they are child processes, among which its cores are divided; in a run on a Ray cluster they are tasks
-(``ray_peers``). A worker that was killed takes the run with it, by the same signal, so that the run counts as lost, and is tried
+They are child processes on the machine where the run is, among which its cores are divided. A worker that was killed takes the run with it, by the same signal, so that the run counts as lost, and is tried
 again from the state that it kept.
 """
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -95,12 +96,12 @@ class LocalPeers:
         assert child.stdin is not None  # noqa: S101 - it is a pipe
         with child.stdin as order_pipe:
             order_pipe.write(msgspec.json.encode(replace(order, parent=os.getpid())))
-        return _Child(child)
+        return _Child(child, folder)
 
 
 class _Child:
-    def __init__(self, child: "subprocess.Popen[bytes]") -> None:
-        self._child = child
+    def __init__(self, child: "subprocess.Popen[bytes]", folder: Path) -> None:
+        self._child, self._folder = child, folder
 
     def wait(self, seconds: float) -> int | None:
         try:
@@ -111,19 +112,12 @@ class _Child:
     def end(self) -> None:
         self._child.kill()
         self._child.wait()
-
-
-def launcher(context: Context, count: int) -> Launcher:
-    """What starts the workers here: on a Ray cluster tasks, else child processes."""
-    if "RAY_ADDRESS" in os.environ and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # this is a job that was submitted to it
-        from despina.programs.ray_peers import RayPeers
-        return RayPeers()
-    return LocalPeers(context, count)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @contextmanager
 def together(work: TrainWork, context: Context, *, count: int,
-             launch: Callable[[Context, int], Launcher] = launcher) -> Iterator[Workers]:
+             launch: Callable[[Context, int], Launcher] = LocalPeers) -> Iterator[Workers]:
     """Start the other workers of a training, and end them afterwards, whatever happens.
 
     Args:

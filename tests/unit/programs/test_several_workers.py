@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.learn.graphs import communities
+from tests.unit.learn.graphs import communities, fan_clubs
 from tests.unit.programs.test_training import PROCESSED, Place
 
 from despina.core.job import StrategyWork
 from despina.graph.faults import InputFault
+from despina.learn import checkpoint
+from despina.learn.evaluation import evaluate
+from despina.learn.kge import KnowledgeGraphEmbedding
+from despina.learn.predictor import predict_graph
 from despina.programs import strategy
 
 TIME_LIMIT = 60
@@ -78,6 +82,24 @@ def test_a_graph_that_is_trained_as_a_whole_has_one_worker(place: Place) -> None
     with started(place, "run", parameters=BATCHES | {"batch-size": 1024}) as process:
         assert process.wait(TIME_LIMIT) == 0, log_of(place, "run")
     assert place.json("run/training-report.json")["instance_count"] == 1
+
+
+def test_a_table_that_was_divided_is_one_file_and_goes_on_after_a_kill(place: Place) -> None:
+    place.prepare(fan_clubs(), model_type="kge")
+    table = {"num-hidden": 8, "num-epochs": 100_000, "batch-size": 64, "num-negs": 8, "enable-early-stop": False}
+    with started(place, "lost", parameters=table) as process:
+        until(lambda: len(list(place.bucket.glob("lost/state/worker-*/?/*.safetensors"))) == 4)
+        os.kill(children(process)[0], signal.SIGKILL)
+        assert process.wait(TIME_LIMIT) == -signal.SIGKILL
+    with started(place, "again", attempts=["s3://bucket/lost"], parameters=table, until=0) as process:
+        assert process.wait(TIME_LIMIT) == 0, log_of(place, "again")
+    assert "going on after epoch" in log_of(place, "again")
+    model, description = checkpoint.load(place.bucket / "again")
+    assert isinstance(model, KnowledgeGraphEmbedding)
+    assert not list(place.bucket.glob("again/state/**/*.safetensors"))
+    measured = evaluate(model, fan_clubs(), predict_graph(model, fan_clubs(), description.given))
+    assert measured["valid"]["mrr"] == pytest.approx(description.value)
+    assert measured["test"] == pytest.approx(place.json("again/training-report.json")["metrics"]["test"])
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["another worker", "the first worker"])
