@@ -43,8 +43,8 @@ def collect(model: KnowledgeGraphEmbedding, shard: Shard, entities: int, path: P
 def _header(shapes: dict[str, tuple[int, ...]]) -> bytes:
     """The beginning of a safetensors file of tensors of 32-bit numbers, which follow in this order.
 
-    Source: github.com/huggingface/safetensors, "Format": eight bytes with the length of a JSON object, and the object, padded so that
-    the numbers are aligned.
+    Source: github.com/huggingface/safetensors, "Format": eight bytes with the length of a JSON object, and the object, padded so
+    that the numbers are aligned.
     """
     tensors, at = dict[str, object](), 0
     for name, shape in shapes.items():

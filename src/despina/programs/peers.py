@@ -5,8 +5,8 @@
     with together(order, graph, context) as workers:
         ...                        # the others do the same in ``programs.peer``
 
-They are child processes on the machine where the run is, among which its cores are divided. A worker that was killed takes the run with it, by the same signal, so that the run counts as lost, and is tried
-again from the state that it kept.
+They are child processes on the machine where the run is, among which its cores are divided. A worker that was killed takes the run
+with it, by the same signal, so that the run counts as lost, and is tried again from the state that it kept.
 """
 
 import logging
