@@ -43,7 +43,9 @@ class Strategy(Frozen, frozen=True, kw_only=True):
     fixed: dict[str, ParameterValue]
     """The hyperparameters that all trials of this job share."""
     memory_mib: int
-    """The memory that one trial is expected to need."""
+    """The memory that one trial is expected to need, all its workers together."""
+    instance_count: int = 1
+    """How many workers train one trial together."""
 
 
 class End(StrEnum):

@@ -130,6 +130,8 @@ class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
     """How often the batch is halved, since earlier attempts were killed for lack of memory."""
     earlier: Earlier | None = None
     custom: CustomCode | None = None
+    instance_count: int = 1
+    """How many workers train it together."""
 
 
 class Trial(Frozen, frozen=True, kw_only=True):

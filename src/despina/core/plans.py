@@ -282,7 +282,8 @@ def _trial(job: Job, number: int, attempt: int) -> Run:
     run_id = _run_id(job, f"{RunKind.TRIAL}{number + 1:03d}", attempt)
     name = names.trial(step(job, StepName.TUNING).resource_name, number, run_id)
     work = TrainWork(processed=job.input, output=str(Location.parse(job.prefix) / TRIALS / name), until=deadline(job),
-                     earlier=job.earlier.best if job.earlier else None, custom=_custom(request))
+                     earlier=job.earlier.best if job.earlier else None, custom=_custom(request),
+                     instance_count=strategy(job).instance_count)
     share = min(request.max_hpo_number_of_training_jobs, request.max_hpo_parallel_training_jobs)
     spec = RunSpec(run_id=run_id, work=work, share=share, memory_mib=strategy(job).memory_mib)
     return Run(id=run_id, kind=RunKind.TRIAL, number=number, attempt=attempt, name=name, spec=spec)

@@ -44,6 +44,11 @@ class Description(Frozen, frozen=True, kw_only=True):
 def save(folder: Path, model: AnyModel, description: Description) -> None:
     """Write a model into an existing folder."""
     save_file({name: weights.contiguous() for name, weights in model.state_dict().items()}, folder / WEIGHTS)
+    describe(folder, description)
+
+
+def describe(folder: Path, description: Description) -> None:
+    """Write all of a model but its weights."""
     (folder / DESCRIPTION).write_bytes(msgspec.json.format(msgspec.json.encode(description), indent=1))
 
 

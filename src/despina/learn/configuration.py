@@ -55,6 +55,9 @@ FREQUENCIES = ("evaluate_every_epoch", "evaluate_every_batch", "evaluate_every_p
 
 TIERS = ("1-tier-param", "2-tier-param", "3-tier-param", "fixed-param")
 
+MOST_INSTANCES = 64
+"""Workers of one training. Each step makes all of them meet: with more they would do little else."""
+
 SCALES = ("perM", "per10M", "per100M")
 
 
@@ -93,6 +96,8 @@ class Configuration(Frozen, frozen=True, kw_only=True):
 
     model: str
     task: Task
+    instance_count: int = 1
+    """How many workers train a model together (``learn.workers``). Ours; SageMaker's ``ResourceConfig`` has the name."""
     evaluation: Evaluation
     tiers: tuple[tuple[Parameter, ...], tuple[Parameter, ...], tuple[Parameter, ...]]
     fixed: tuple[Parameter, ...]
@@ -111,7 +116,7 @@ class Configuration(Frozen, frozen=True, kw_only=True):
             fixed.pop(parameter.name, None)
         metric = self.evaluation.metric
         return Strategy(metric=metric, maximize=metric not in LOWER_IS_BETTER, tunable=tuple(tunable), fixed=fixed,
-                        memory_mib=memory_mib)
+                        memory_mib=memory_mib, instance_count=self.instance_count)
 
 
 def load(folder: Path) -> Configuration:
@@ -171,14 +176,22 @@ def _configuration(entry: JsonObject) -> Configuration:
     if model in KGE_MODELS and task is not Task.LINK_PREDICT:
         raise entry.error("model", f"'{model}' predicts links only, and task_type is {task}; it must be {RGCN}",
                           name=Fault.CONTRADICTION)
-    entry.allow("model", "task_type", "eval_metric", "eval_frequency", *TIERS)
+    entry.allow("model", "task_type", "eval_metric", "eval_frequency", "instance_count", *TIERS)
     missing = [tier for tier in TIERS if tier not in entry.members]
     if missing:
         raise entry.error(missing[0], "is missing; all four of " + ", ".join(TIERS) + " are required, and may be empty lists []")
     kind, places = parameters_of(model, task), dict[str, str]()
     tiers = [tuple(_parameter(parameter, kind, places) for parameter in entry.objects(tier)) for tier in TIERS]
     return Configuration(model=model, task=task, evaluation=_evaluation(entry, task), tiers=(tiers[0], tiers[1], tiers[2]),
-                         fixed=tiers[3])
+                         fixed=tiers[3], instance_count=_instance_count(entry))
+
+
+def _instance_count(model: JsonObject) -> int:
+    count = model.members.get("instance_count", 1)
+    if type(count) is not int or not 1 <= count <= MOST_INSTANCES:
+        raise model.error("instance_count", "is the number of workers that train a model together, a whole number from 1 to "
+                                            f"{MOST_INSTANCES}; it is {_shown(count)}")
+    return count
 
 
 def _evaluation(model: JsonObject, task: Task) -> Evaluation:

@@ -1,7 +1,7 @@
 """Learning a knowledge-graph embedding."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from despina.learn.hyperparameters import PRODUCTS, EmbeddingHyperparameters, le
 from despina.learn.kge import KnowledgeGraphEmbedding
 from despina.learn.ranking import Answers, ranks, report
 from despina.learn.triples import Ids, Questions, Triples
+from despina.learn.workers import ALONE, Workers
 
 SCORES = 1 << 24
 """Scores that are computed at a time: the temporaries of a step."""
@@ -41,53 +42,61 @@ class Embedding:
         WorkFailed: there is nothing to learn from.
     """
 
-    def __init__(self, graph: Graph, name: str, given: EmbeddingHyperparameters, *, seed: int) -> None:
-        self.triples, self._given, self._seed = Triples.of(graph), given, seed
+    is_divided = False
+
+    def __init__(self, graph: Graph, name: str, given: EmbeddingHyperparameters, *, seed: int,
+                 workers: Workers = ALONE) -> None:
+        self.triples, self.given, self._seed, self.workers = Triples.of(graph), given, seed, workers
         if given.relation_prediction_coef and name not in PRODUCTS:
             raise WorkFailed(f"relation-prediction-coef is {given.relation_prediction_coef}, and the model {name}; it must be 0, "
                              f"since relations are predicted by {' and '.join(PRODUCTS)} only")
         if not len(self.triples.train):
             raise WorkFailed("there is no edge in the training part: nothing to learn from")
         self.model = KnowledgeGraphEmbedding(name, entities=self.triples.entities, relations=len(self.triples.edge_types),
-                                             width=given.num_hidden, gamma=given.gamma)
+                                             width=given.num_hidden, gamma=given.gamma, kept=workers.part(self.triples.entities))
         self.optimisers = [Adagrad(self.model.parameters(), lr=given.lr)]
-        self._random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
         train = self.triples.train
-        self._groups: Answers | None = None
+        self.groups: Answers | None = None
         if learns_among_all(name, self.triples.entities):
-            self._groups = Answers.of(self.triples.numbers(train), train.answers)
-        asked = len(train) if self._groups is None else len(self._groups.questions)
-        self._size = min(given.batch_size, max(1, SCORES // self.triples.entities) if self._groups else given.batch_size)
+            self.groups = Answers.of(self.triples.numbers(train), train.answers)
+        asked = len(train) if self.groups is None else len(self.groups.questions)
+        self._size = min(given.batch_size, max(1, SCORES // self.triples.entities) if self.groups else given.batch_size)
         self.per_epoch = math.ceil(asked / self._size)
-        judged = self._random.permutation(len(self.triples.valid) // 2)[:JUDGED]
-        self._judged = self.triples.valid.take(np.concatenate([judged, judged + len(self.triples.valid) // 2]))
-        self._ranker = Ranker(self.triples)
+        judged = self.random.permutation(len(self.triples.valid) // 2)[:JUDGED]
+        self.judged = self.triples.valid.take(np.concatenate([judged, judged + len(self.triples.valid) // 2]))
+        self.ranker = Ranker(self.triples)
+
+    @property
+    def shared(self) -> Sequence[Tensor]:
+        """All parameters."""
+        return list(self.model.parameters())
 
     def begin(self, epoch: int) -> None:
         """Draw the random numbers of an epoch."""
-        self._random = np.random.default_rng((self._seed, epoch))
+        self.random = np.random.default_rng((self._seed, epoch))
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""
-        asked = len(self.triples.train) if self._groups is None else len(self._groups.questions)
-        order = self._random.permutation(asked)
+        asked = len(self.triples.train) if self.groups is None else len(self.groups.questions)
+        order = self.random.permutation(asked)
         for start in range(0, asked, self._size):
             rows = order[start:start + self._size]
-            yield partial(self._against_all, rows) if self._groups is not None else partial(self._against_some, rows)
+            yield partial(self.against_all, rows) if self.groups is not None else partial(self.against_some, rows)
 
     def measure(self) -> float:
         """The filtered mean reciprocal rank on the validation part, both directions; of some of it if it is large."""
-        return float(report(self._ranker.rank(self.model, self._judged))["mrr"])
+        return float(report(self.ranker.rank(self.model, self.judged))["mrr"])
 
-    def _against_all(self, rows: Ids) -> Tensor:
+    def against_all(self, rows: Ids) -> Tensor:
         """The loss of different questions, each answer among all candidates."""
-        assert self._groups is not None  # noqa: S101 - the caller has looked
-        numbers = self._groups.questions[rows]
+        assert self.groups is not None  # noqa: S101 - the caller has looked
+        numbers = self.groups.questions[rows]
         entities, relations = np.divmod(numbers, 2 * len(self.triples.edge_types))
-        places, answers = self._groups.to(numbers)
+        places, answers = self.groups.to(numbers)
         queries = self.model.query(torch.from_numpy(entities), torch.from_numpy(relations))
         losses = []
-        for (start, stop), some in _by_candidates(self.triples, relations):
+        for (start, stop), some in by_candidates(self.triples, relations):
             own = np.isin(places, some) if len(some) < len(rows) else np.ones(len(places), dtype=np.bool_)
             at = np.searchsorted(some, places[own])
             asking = queries[torch.from_numpy(some)] if len(some) < len(rows) else queries
@@ -100,35 +109,35 @@ class Embedding:
 
     def _beside(self, asked: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """What the loss of products has beside the answers: the norm of the vectors, and the prediction of the relations."""
-        beside = self._given.regularization_coef * self.model.penalty(asked)
-        if not self._given.relation_prediction_coef:
+        beside = self.given.regularization_coef * self.model.penalty(asked)
+        if not self.given.relation_prediction_coef:
             return beside
         entities, relations, answers = asked
         pairs = self.model.relation_query(entities, answers)
         places = torch.arange(len(pairs))
-        return beside + self._given.relation_prediction_coef * cross_entropy(
+        return beside + self.given.relation_prediction_coef * cross_entropy(
             pairs, self.model.relations, places, relations) / len(pairs)
 
-    def _against_some(self, rows: Ids) -> Tensor:
+    def against_some(self, rows: Ids) -> Tensor:
         """The loss of questions with one answer each, beside random candidates."""
         asked = self.triples.train.take(rows)
         entities, relations, answers = (torch.from_numpy(part) for part in (asked.entities, asked.relations, asked.answers))
         queries, vectors = self.model.query(entities, relations), self.model.entities
         right, losses = self.model.own_scores(queries, vectors[answers]), []
-        for (start, stop), some in _by_candidates(self.triples, asked.relations):
+        for (start, stop), some in by_candidates(self.triples, asked.relations):
             of = torch.from_numpy(some)
-            shape = (self._given.num_negs,) if self._given.neg_share else (len(some), self._given.num_negs)
-            wrong = torch.from_numpy(self._random.integers(start, stop, shape))
-            scores = (self.model.scores(queries[of], vectors[wrong]) if self._given.neg_share
+            shape = (self.given.num_negs,) if self.given.neg_share else (len(some), self.given.num_negs)
+            wrong = torch.from_numpy(self.random.integers(start, stop, shape))
+            scores = (self.model.scores(queries[of], vectors[wrong]) if self.given.neg_share
                       else self.model.own_scores(queries[of][:, None], vectors[wrong]))
             scores = scores.masked_fill(wrong == answers[of][:, None], -torch.inf)  # a random entity may be the right one
-            losses.append(self._loss(right[of], scores))
+            losses.append(self.loss(right[of], scores))
         loss = torch.cat(losses).mean()
         if self.model.name in PRODUCTS:
             loss = loss + self._beside((entities, relations, answers))
         return loss
 
-    def _loss(self, right: Tensor, wrong: Tensor) -> Tensor:
+    def loss(self, right: Tensor, wrong: Tensor) -> Tensor:
         """Of each question: ``[n]``."""
         if self.model.name in PRODUCTS:
             return -F.log_softmax(torch.cat([right[:, None], wrong], dim=1), dim=1)[:, 0]
@@ -143,14 +152,14 @@ class Ranker:
     def __init__(self, triples: Triples) -> None:
         self._triples = triples
         everything = [triples.train, triples.valid, triples.test]
-        self._known = Answers.of(np.concatenate([triples.numbers(part) for part in everything]),
+        self.known = Answers.of(np.concatenate([triples.numbers(part) for part in everything]),
                                  np.concatenate([part.answers for part in everything]))
 
     @torch.no_grad()
     def rank(self, model: KnowledgeGraphEmbedding, questions: Questions) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The filtered ranks, from 1, ties counting half: ``[questions]``, in another order."""
         found = [np.empty(0)]
-        for (start, stop), rows in _by_candidates(self._triples, questions.relations):
+        for (start, stop), rows in by_candidates(self._triples, questions.relations):
             candidates = model.entities[start:stop]
             gone = self._triples.removed[(self._triples.removed >= start) & (self._triples.removed < stop)] - start
             size = max(1, SCORES // ((stop - start) * (model.entities.shape[1] if model.name == "rotate" else 1)))
@@ -159,13 +168,13 @@ class Ranker:
                 queries = model.query(torch.from_numpy(asked.entities), torch.from_numpy(asked.relations))
                 scores = model.scores(queries, candidates)
                 scores[:, torch.from_numpy(gone)] = -torch.inf
-                places, nodes = self._known.to(self._triples.numbers(asked))
+                places, nodes = self.known.to(self._triples.numbers(asked))
                 found.append(ranks(scores, torch.from_numpy(asked.answers - start),
                                    (torch.from_numpy(places), torch.from_numpy(nodes - start))).numpy())
         return np.concatenate(found)
 
 
-def _by_candidates(triples: Triples, relations: Ids) -> Iterator[tuple[tuple[int, int], Ids]]:
+def by_candidates(triples: Triples, relations: Ids) -> Iterator[tuple[tuple[int, int], Ids]]:
     """The spans of candidates that questions with these relations have, and which questions have each."""
     spans = triples.candidates[relations]
     for start, stop in np.unique(spans, axis=0).tolist():

@@ -187,6 +187,14 @@ def edge_count(graph: Graph) -> int:
     return sum(len(csr.indices) for csr in graph.edges.values())
 
 
+def workers_for(graph: Graph, given: Parameters, wanted: int) -> int:
+    """How many workers train together when so many are wanted: one where an epoch is a single step over the whole graph, whose work
+    is not less when it asks for less.
+    """
+    whole = isinstance(given, Hyperparameters) and trains_whole(graph, given.batch_size)
+    return 1 if whole else wanted
+
+
 def propagates(graph: Graph, given: Hyperparameters) -> bool:
     """Whether embeddings are propagated. Raises WorkFailed if they were to be and cannot."""
     if not given.num_propagation:

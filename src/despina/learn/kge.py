@@ -5,6 +5,7 @@ by its distance from it. Questions for heads have relations of their own: the in
 products vectors of their own (Lacroix et al., "Canonical Tensor Decomposition for Knowledge Base Completion", 2018).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from despina.learn.hyperparameters import PRODUCTS
 
 FIRST = 1e-2
 """The deviation of the first random vectors of these."""
+BLOCK = 1 << 16
+"""Entities whose first vectors are drawn at a time, of which a worker may keep some: a multiple of 16, as torch draws."""
 
 
 class KnowledgeGraphEmbedding(nn.Module):
@@ -36,24 +39,30 @@ class KnowledgeGraphEmbedding(nn.Module):
         width: Of the vectors; of ``rotate`` and ``complex`` the complex numbers in one, which are kept as all real parts and then
             all imaginary ones.
         gamma: The margin, of ``transe`` and ``rotate``.
+        kept: The entities whose vectors this model has, in a row of its table each; None: all. What is asked by entity needs all.
     """
 
-    def __init__(self, name: str, *, entities: int, relations: int, width: int, gamma: float) -> None:
+    def __init__(self, name: str, *, entities: int, relations: int, width: int, gamma: float, kept: slice | None = None) -> None:
         super().__init__()
         self.name, self.gamma, self._relations = name, gamma, relations
         numbers = width if name in {"transe", "distmult"} else 2 * width
+        kept = kept or slice(0, entities)
         if name in PRODUCTS:
-            self.entities = nn.Parameter(FIRST * torch.randn(entities, numbers))
+            self.entities = nn.Parameter(_drawn(lambda rows: FIRST * torch.randn(rows, numbers), entities, numbers, kept))
             self.relations = nn.Parameter(FIRST * torch.randn(2 * relations, numbers))
         else:
             bound = (gamma + 2) / width  # as DGL-KE begins
-            self.entities = nn.Parameter((2 * torch.rand(entities, numbers) - 1) * bound)
+            self.entities = nn.Parameter(_drawn(lambda rows: (2 * torch.rand(rows, numbers) - 1) * bound, entities, numbers, kept))
             turns = torch.pi / bound if name == "rotate" else 1.0
             self.relations = nn.Parameter((2 * torch.rand(relations, width) - 1) * bound * turns)
 
     def query(self, entities: Tensor, relations: Tensor) -> Tensor:
         """The query vectors ``[n, numbers]`` of questions, by entity and relation, int64 ``[n]`` each."""
-        vectors = F.embedding(entities, self.entities)  # unlike with indices, the gradient is no scatter element by element
+        # Unlike with indices, the gradient is no scatter element by element.
+        return self.query_of(F.embedding(entities, self.entities), relations)
+
+    def query_of(self, vectors: Tensor, relations: Tensor) -> Tensor:
+        """The same, by the vectors ``[n, numbers]`` of the entities."""
         if self.name in PRODUCTS:
             weights = F.embedding(relations, self.relations)
             return vectors * weights if self.name == "distmult" else _product(vectors, weights)
@@ -86,7 +95,10 @@ class KnowledgeGraphEmbedding(nn.Module):
         r"""What relations are scored by, given both their ends: ``[n, numbers]``, whose product with the relation's vector is the
         score of the triple. Of models whose scores are products: :math:`u_i v_i`, or :math:`\bar{u}_i v_i`.
         """
-        left, right = F.embedding(entities, self.entities), F.embedding(answers, self.entities)
+        return self.relation_query_of(F.embedding(entities, self.entities), F.embedding(answers, self.entities))
+
+    def relation_query_of(self, left: Tensor, right: Tensor) -> Tensor:
+        """The same, by the vectors of both ends."""
         if self.name == "distmult":
             return left * right
         real, imaginary = left.chunk(2, dim=1)
@@ -98,9 +110,23 @@ class KnowledgeGraphEmbedding(nn.Module):
         """
         entities, relations, answers = questions
         parts = (F.embedding(entities, self.entities), F.embedding(relations, self.relations), F.embedding(answers, self.entities))
-        moduli = [_moduli(part) if self.name == "complex" else part.abs() for part in parts]
-        total: Any = sum((part ** 3).sum() for part in moduli)
+        total: Any = sum(self.cubes(part) for part in parts)
         return torch.as_tensor(total / len(entities))
+
+    def cubes(self, vectors: Tensor) -> Tensor:
+        """The sum of the cubes of the moduli of some vectors; of models whose scores are products."""
+        return ((_moduli(vectors) if self.name == "complex" else vectors.abs()) ** 3).sum()
+
+
+def _drawn(draw: Callable[[int], Tensor], rows: int, width: int, kept: slice) -> Tensor:
+    """Some rows of a random table, which are the same whichever others are kept."""
+    table = torch.empty(kept.stop - kept.start, width)
+    for start in range(0, rows, BLOCK):
+        block = draw(min(BLOCK, rows - start))
+        first, last = max(kept.start, start), min(kept.stop, start + len(block))
+        if first < last:
+            table[first - kept.start:last - kept.start] = block[first - start:last - start]
+    return table
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

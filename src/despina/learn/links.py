@@ -5,7 +5,7 @@ does not in the step that asks for it, since it would be its own answer.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,11 +26,16 @@ from despina.learn.link_ranker import Ranker
 from despina.learn.models import GraphShape, Model, optimisers
 from despina.learn.predictor import embed
 from despina.learn.ranking import report
+from despina.learn.workers import ALONE, Workers, nothing
 
 ASKED = 0.5
 """The share of the training edges that a step on the whole graph asks for. The others carry messages."""
 JUDGED = 2_000
 """Edges at most that are ranked when a model is judged while it trains; the same ones each time."""
+
+
+_Negatives = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Random nodes in the place of the sources, and of the destinations, of some edges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,9 @@ class _Edges:
     rows: NDArray[np.int64]
     sources: NDArray[np.int64]
     destinations: NDArray[np.int64]
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> "_Edges":
+        return _Edges(rows=self.rows[chosen], sources=self.sources[chosen], destinations=self.destinations[chosen])
 
 
 class Links:
@@ -52,8 +60,10 @@ class Links:
         WorkFailed: there is nothing to learn from.
     """
 
-    def __init__(self, graph: Graph, given: LinkHyperparameters, *, seed: int) -> None:
-        self._given, self._members, self._seed = given, Members.of(graph), seed
+    is_divided = False
+
+    def __init__(self, graph: Graph, given: LinkHyperparameters, *, seed: int, workers: Workers = ALONE) -> None:
+        self._given, self._members, self._seed, self.workers = given, Members.of(graph), seed, workers
         self._members.check(graph)
         self._graph = training_graph(graph)
         self.model = Model(GraphShape.of(graph), given)
@@ -69,23 +79,31 @@ class Links:
         self._ranker = Ranker(graph)
         self._judged = {kind: rows for kind, (_, rows) in self._members.rows(judged).items() if isinstance(kind, EdgeType)}
 
+    @property
+    def shared(self) -> Sequence[Tensor]:
+        """All parameters."""
+        return list(self.model.parameters())
+
     def begin(self, epoch: int) -> None:
         """Draw the random numbers of an epoch."""
         self._random = np.random.default_rng((self._seed, epoch))
-        self._sampler.begin((self._seed, epoch))
-        torch.manual_seed((self._seed << 32) + epoch)
+        self._sampler.begin(self.workers.seed(self._seed, epoch))
+        torch.manual_seed((self._seed << 32) + (self.workers.rank << 24) + epoch)
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""
         order = self._random.permutation(self._members.train)
         if self._whole:
-            yield partial(self._descend, self._chosen(order[:max(1, round(ASKED * len(order)))]))
+            yield partial(self._descend, order[:max(1, round(ASKED * len(order)))])
             return
         for start in range(0, len(order), self._given.batch_size):
-            yield partial(self._descend, self._chosen(order[start:start + self._given.batch_size]))
+            yield partial(self._descend, order[start:start + self._given.batch_size])
 
     def measure(self) -> float:
         """The filtered mean reciprocal rank on the validation part, both directions; of some of it if it is large."""
+        return self.workers.first(self._measured)
+
+    def _measured(self) -> float:
         assert isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - of links it is
         return float(report(self._ranker.rank(self.model.decoder, self._embeddings(), self._judged))["mrr"])
 
@@ -95,16 +113,17 @@ class Links:
         found = embed_by_layers(self.model, self._graph, self._given, labels={})
         return {node_type: torch.from_numpy(vectors) for node_type, vectors in found.items()}
 
-    def _chosen(self, members: NDArray[np.int64]) -> dict[EdgeType, _Edges]:
-        return {kind: _Edges(rows=rows, sources=self._ends[kind][0][rows].astype(np.int64),
-                             destinations=self._ends[kind][1][rows].astype(np.int64))
-                for kind, (_, rows) in self._members.rows(members).items() if isinstance(kind, EdgeType)}
+    def _chosen(self, members: NDArray[np.int64]) -> dict[EdgeType, tuple[NDArray[np.int64], _Edges]]:
+        """Some edges, by type, and their places among them."""
+        return {kind: (places, _Edges(rows=rows, sources=self._ends[kind][0][rows].astype(np.int64),
+                                      destinations=self._ends[kind][1][rows].astype(np.int64)))
+                for kind, (places, rows) in self._members.rows(members).items() if isinstance(kind, EdgeType)}
 
-    def _descend(self, asked: dict[EdgeType, _Edges]) -> Tensor:
-        """The loss of these edges."""
-        negatives = {edge_type: (self._negatives(edge_type.source, edges), self._negatives(edge_type.destination, edges))
-                     for edge_type, edges in asked.items()}
-        silent = {edge_type: edges.rows for edge_type, edges in asked.items()}
+    def _descend(self, members: NDArray[np.int64]) -> Tensor:
+        """What this worker's part of some edges has in the loss of all of them."""
+        asked, negatives, silent = self._asked(members)
+        if not asked:
+            return nothing()
         if self._whole:
             batch = whole_graph(without(self._graph, silent), layers=self._given.num_layer,
                                 edge_features=self._given.use_edge_features)
@@ -116,15 +135,33 @@ class Links:
         losses = [self._loss(edge_type, edges, negatives[edge_type], embeddings, places) for edge_type, edges in asked.items()]
         assert isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - of links it is
         penalty = self._given.regularization_coef * self.model.decoder.relations.square().mean()
-        total: Tensor = torch.stack(losses).sum() / sum(len(edges.rows) for edges in asked.values()) + penalty
+        total: Tensor = torch.stack(losses).sum() / len(members) + penalty * (sum(len(edges.rows) for edges in asked.values()) /
+                                                                              len(members))
         return total
+
+    def _asked(self, members: NDArray[np.int64]) -> tuple[dict[EdgeType, _Edges], dict[EdgeType, _Negatives],
+                                                          dict[EdgeType, NDArray[np.int64]]]:
+        """Of edges that a step asks for, by type: this worker's, beside which random nodes, and the rows of all, which are silent.
+
+        Random nodes are drawn for all edges, so that all workers draw alike.
+        """
+        asked, negatives, silent = dict[EdgeType, _Edges](), dict[EdgeType, _Negatives](), dict[EdgeType, NDArray[np.int64]]()
+        own = self.workers.part(len(members))
+        for edge_type, (places, edges) in self._chosen(members).items():
+            wrong = self._negatives(edge_type.source, edges), self._negatives(edge_type.destination, edges)
+            mine = (places >= own.start) & (places < own.stop)
+            silent[edge_type] = edges.rows
+            if mine.any():
+                asked[edge_type] = edges[mine]
+                negatives[edge_type] = wrong if self._given.neg_share else (wrong[0][mine], wrong[1][mine])
+        return asked, negatives, silent
 
     def _negatives(self, node_type: str, edges: _Edges) -> NDArray[np.int64]:
         """Random nodes: ``[num-negs]`` for all edges, or ``[edges, num-negs]`` without ``neg-share``."""
         shape = (self._given.num_negs,) if self._given.neg_share else (len(edges.rows), self._given.num_negs)
         return self._random.integers(0, self._graph.node_counts[node_type], shape)
 
-    def _loss(self, edge_type: EdgeType, edges: _Edges, negatives: tuple[NDArray[np.int64], NDArray[np.int64]],
+    def _loss(self, edge_type: EdgeType, edges: _Edges, negatives: _Negatives,
               embeddings: dict[str, Tensor], places: dict[str, NDArray[np.int64]] | None) -> Tensor:
         """The sum over the edges of a type, both directions."""
         decoder = self.model.decoder
@@ -141,8 +178,7 @@ class Links:
         return total / 2
 
 
-def _named(asked: dict[EdgeType, _Edges],
-           negatives: dict[EdgeType, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> dict[str, NDArray[np.int64]]:
+def _named(asked: dict[EdgeType, _Edges], negatives: dict[EdgeType, _Negatives]) -> dict[str, NDArray[np.int64]]:
     """All nodes whose embeddings a step needs, by type, in rising order."""
     named: dict[str, list[NDArray[np.int64]]] = {}
     for edge_type, edges in asked.items():

@@ -1,6 +1,7 @@
 """What training on labels minimises."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""What a decoder made, ``[n, outputs]``, and labels (int64 ``[n]``, float32 ``[n]`` or ``[n, classes]``) → a number."""
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A mean over members."""
+
+    of: Callable[[Tensor, Tensor], Tensor]
+    """What a decoder made, ``[n, outputs]``, and labels (int64 ``[n]``, float32 ``[n]`` or ``[n, classes]``) → the mean."""
+    weight: Callable[[Tensor], float] = len
+    """What members with these labels count in the mean: with it the means of parts make that of the whole."""
 
 
 def classification_loss(labels: NDArray[Any], classes: int, *, class_weight: bool) -> Loss:
@@ -25,12 +33,15 @@ def classification_loss(labels: NDArray[Any], classes: int, *, class_weight: boo
     if labels.ndim == 2:
         positives = np.maximum(labels.sum(axis=0), 1)
         weights = torch.from_numpy(np.maximum(len(labels) - positives, 1) / positives).float() if class_weight else None
-        return lambda scores, truth: F.binary_cross_entropy_with_logits(scores, truth, pos_weight=weights)
+        return Loss(of=lambda scores, truth: F.binary_cross_entropy_with_logits(scores, truth, pos_weight=weights))
     counts = np.maximum(np.bincount(labels, minlength=classes), 1)
-    weights = torch.from_numpy(len(labels) / (len(counts) * counts)).float() if class_weight else None
-    return lambda scores, truth: F.cross_entropy(scores, truth, weight=weights)
+    if not class_weight:
+        return Loss(of=F.cross_entropy)
+    weights = torch.from_numpy(len(labels) / (len(counts) * counts)).float()
+    return Loss(of=lambda scores, truth: F.cross_entropy(scores, truth, weight=weights), weight=lambda truth: float(
+        weights[truth].sum()))
 
 
 def regression_loss(shift: float, scale: float) -> Loss:
     """The mean squared error, of numbers in units of ``scale`` around ``shift``."""
-    return lambda scores, truth: F.mse_loss(scores[:, 0], (truth - shift) / scale)
+    return Loss(of=lambda scores, truth: F.mse_loss(scores[:, 0], (truth - shift) / scale))

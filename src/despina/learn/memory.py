@@ -25,18 +25,18 @@ BYTES_PER_NODE, BYTES_PER_MEMBER, CHUNK_BYTES = 12, 100, 3 * 2**30
 """Of a graph that is never computed as a whole (``bench/large.py``)."""
 
 
-def training_memory_mib(graph: Graph, hyperparameters: Parameters) -> int:
-    """The memory of one training, in MiB.
+def training_memory_mib(graph: Graph, hyperparameters: Parameters, *, workers: int = 1) -> int:
+    """The memory of one training, in MiB, of all its workers together.
 
     Counted are vectors of ``num-hidden`` 32-bit numbers: five for each node (embedding, gradient, two moments, best so far), five
     for each column of zeros and ones that nodes have (its weights), and for each layer kept for its gradient six a node and two for
     each edge type that a node has any edge of. A training in batches keeps one layer, since only its evaluation touches all nodes.
-    Features are counted twice: as they are mapped from their files, and as tensors.
+    Features are counted twice: as they are mapped from their files, and as tensors. Each worker has all of that.
     """
     if isinstance(hyperparameters, EmbeddingHyperparameters):
-        return _of_embeddings(graph, hyperparameters)
+        return _of_embeddings(graph, hyperparameters, workers)
     if not computed_at_once(graph):
-        return _of_large_graph(graph, hyperparameters)
+        return workers * _of_large_graph(graph, hyperparameters)
     nodes, edges = sum(graph.node_counts.values()), edge_count(graph)
     receivers = sum(int(np.count_nonzero(np.diff(csr.indptr))) for csr in graph.edges.values())
     layers = hyperparameters.num_layer if trains_whole(graph, hyperparameters.batch_size) else 1
@@ -44,7 +44,8 @@ def training_memory_mib(graph: Graph, hyperparameters: Parameters) -> int:
     vectors = 5 * (nodes + columns) + layers * (6 * nodes + 2 * receivers)
     features = sum(part.nbytes for part in (*graph.features.values(), *graph.edge_features.values()))
     total = vectors * 4 * hyperparameters.num_hidden + BYTES_PER_EDGE * edges + 2 * features
-    return PROGRAM_MIB + -(-total // 2**20)
+    count = 1 if trains_whole(graph, hyperparameters.batch_size) else workers
+    return count * (PROGRAM_MIB + -(-total // 2**20))
 
 
 def _of_large_graph(graph: Graph, hyperparameters: Hyperparameters) -> int:
@@ -60,9 +61,11 @@ def _of_large_graph(graph: Graph, hyperparameters: Hyperparameters) -> int:
     return PROGRAM_MIB + -(-total // 2**20)
 
 
-def _of_embeddings(graph: Graph, hyperparameters: EmbeddingHyperparameters) -> int:
+def _of_embeddings(graph: Graph, hyperparameters: EmbeddingHyperparameters, workers: int) -> int:
     """Of a knowledge-graph embedding: four vectors a node (itself, gradient, what the optimiser remembers, best so far) of twice
-    the width; six times the scores of a step; and each edge in both directions, and as a known answer.
+    the width, of which each worker has its part; and of each worker six times the scores of a step, and each edge in both
+    directions, and as a known answer.
     """
     nodes, edges = sum(graph.node_counts.values()), sum(len(csr.indices) for csr in graph.edges.values())
-    return PROGRAM_MIB + -(-(4 * nodes * 2 * hyperparameters.num_hidden * 4 + 6 * STEP_BYTES + 100 * edges) // 2**20)
+    table, beside = 4 * nodes * 2 * hyperparameters.num_hidden * 4, 6 * STEP_BYTES + 100 * edges
+    return workers * PROGRAM_MIB + -(-(table + workers * beside) // 2**20)

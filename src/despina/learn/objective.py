@@ -5,6 +5,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from despina.learn.workers import Workers
+
 
 class Optimiser(Protocol):
     """Changes parameters by their gradients."""
@@ -36,6 +38,21 @@ class Objective(Protocol):
         ...
 
     @property
+    def workers(self) -> Workers:
+        """Who trains it."""
+        ...
+
+    @property
+    def shared(self) -> Sequence[Tensor]:
+        """The parameters that every worker has a copy of, whose gradients are added up. Others are a worker's own."""
+        ...
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether each worker has a part of the model, and not the whole."""
+        ...
+
+    @property
     def per_epoch(self) -> int:
         """Steps in an epoch."""
         ...
@@ -45,9 +62,12 @@ class Objective(Protocol):
         ...
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
-        """The steps of the epoch that has begun: each computes the loss, with its gradient, of some of the training part."""
+        """The steps of the epoch that has begun: each computes the loss, with its gradient, of some of the training part.
+
+        Each worker computes a part of it: the sum over workers is the loss that one worker would compute, and has its gradient.
+        """
         ...
 
     def measure(self) -> float:
-        """The metric on the validation part now. The model's mode (training or not) is as before afterwards."""
+        """The metric on the validation part now, the same for all workers. The model's mode (training or not) is as before."""
         ...

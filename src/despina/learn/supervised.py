@@ -1,7 +1,7 @@
 """Learning the labels of nodes or edges: their classes, or numbers."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -22,6 +22,7 @@ from despina.learn.metrics import measure
 from despina.learn.models import GraphShape, Model, optimisers
 from despina.learn.predictor import embed, values_of
 from despina.learn.questions import Question, Questioner
+from despina.learn.workers import ALONE, Workers, nothing
 
 ASKED = 0.5
 """The share of the training edges that a step on the whole graph asks for. The labels of the others travel with the messages."""
@@ -41,8 +42,11 @@ class Supervised:
         WorkFailed: there is nothing to learn from.
     """
 
-    def __init__(self, graph: Graph, given: Hyperparameters, evaluation: Evaluation, *, seed: int) -> None:
-        self._graph, self._given, self._evaluation = graph, given, evaluation
+    is_divided = False
+
+    def __init__(self, graph: Graph, given: Hyperparameters, evaluation: Evaluation, *, seed: int,
+                 workers: Workers = ALONE) -> None:
+        self._graph, self._given, self._evaluation, self.workers = graph, given, evaluation, workers
         self._members = Members.of(graph)
         self._members.check(graph)
         assert self._members.labels is not None  # noqa: S101 - only link prediction has none
@@ -55,12 +59,17 @@ class Supervised:
         self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features, labels=self._carried,
                                        propagates=propagates(graph, given)) if computed_at_once(graph) else None
         self._validation = self._questioner.of_all_nodes(self._members.judged) if self._everything else None
-        self._whole = self._questioner.of_all_nodes(self._members.train) if trains_whole(graph, given.batch_size) else None
+        self._whole = trains_whole(graph, given.batch_size)
         self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
         self._seed = seed
         self._random = np.random.default_rng(seed)
         self._fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))
         self._sampler = NeighbourSampler(graph, self._fanouts, seed=seed)
+
+    @property
+    def shared(self) -> Sequence[Tensor]:
+        """All parameters."""
+        return list(self.model.parameters())
 
     @contextmanager
     def _hidden(self, asked: NDArray[np.int64]) -> Iterator[EdgeLabels]:
@@ -85,22 +94,24 @@ class Supervised:
     def begin(self, epoch: int) -> None:
         """Draw the random numbers of an epoch."""
         self._random = np.random.default_rng((self._seed, epoch))
-        self._sampler.begin((self._seed, epoch))
-        torch.manual_seed((self._seed << 32) + epoch)
+        self._sampler.begin(self.workers.seed(self._seed, epoch))
+        torch.manual_seed((self._seed << 32) + (self.workers.rank << 24) + epoch)
 
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""
         if self._everything and self._whole and not self._carried:
-            yield partial(self._descend, self._everything, self._whole)
+            asked = self._members.train
+            yield partial(self._descend, self._everything, self._questioner.of_all_nodes(self._own(asked)), asked)
             return
         if self._everything and self._whole:
             asked = self._random.permutation(self._members.train)[:max(1, round(ASKED * len(self._members.train)))]
             with self._hidden(asked) as labels:
                 batch = relabelled(self._everything, self._graph, labels, edge_features=self._given.use_edge_features)
-            yield partial(self._descend, batch, self._questioner.of_all_nodes(asked))
+            yield partial(self._descend, batch, self._questioner.of_all_nodes(self._own(asked)), asked)
             return
         for asked in self._stretches(self._random.permutation(self._members.train)):
-            yield partial(self._descend, *self._around(asked, self._sampler))
+            own = self._own(asked)
+            yield partial(self._descend, *self._around(own, self._sampler), asked) if len(own) else nothing
 
     def _stretches(self, members: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """So many of them as make a batch, one after another."""
@@ -113,13 +124,24 @@ class Supervised:
         with self._hidden(asked) as labels:
             return sampled(self._graph, sampler.sample(seeds), edge_features=self._given.use_edge_features, labels=labels), question
 
-    def _descend(self, batch: Batch, question: Question) -> Tensor:
+    def _own(self, asked: NDArray[np.int64]) -> NDArray[np.int64]:
+        """This worker's part of the members that a step asks for."""
+        return asked[self.workers.part(len(asked))]
+
+    def _descend(self, batch: Batch, question: Question, asked: NDArray[np.int64]) -> Tensor:
+        """What the members of a question have in the loss of all those that the step asks for."""
         assert not isinstance(self.model.decoder, LinkDecoder)  # noqa: S101 - labels are no links
-        decoded = question.answer(self.model.decoder, self.model.encoder(batch))
-        return self._loss(decoded, self._labels[question.members])
+        decoded, labels = question.answer(self.model.decoder, self.model.encoder(batch)), self._labels[question.members]
+        loss = self._loss.of(decoded, labels)
+        if self.workers.count > 1:
+            loss = loss * (self._loss.weight(labels) / self._loss.weight(self._labels[asked]))
+        return loss
 
     def measure(self) -> float:
-        """The metric on the validation part."""
+        """The metric on the validation part, as the first worker finds it."""
+        return self.workers.first(self._measured)
+
+    def _measured(self) -> float:
         found = [(values_of(self.model, embed(self.model, batch), question, self._graph.target), question.members)
                  for batch, question in self._judged()]
         values, members = (np.concatenate(parts) for parts in zip(*found, strict=True))

@@ -13,8 +13,10 @@ from despina.core.hyperparameters import End
 from despina.core.pruning import Averages
 from despina.learn.configuration import LOWER_IS_BETTER, Evaluation
 from despina.learn.early_stopping import EarlyStopping
+from despina.learn.gradients import add_up
 from despina.learn.hyperparameters import Parameters
 from despina.learn.objective import Objective
+from despina.learn.replicas import align
 from despina.learn.resume import Epoch, Progress, TrainingState
 
 log = logging.getLogger(__name__)
@@ -55,16 +57,20 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
         keep: Is given the state at the end of epochs, unless keeping takes more than a twentieth of the time.
         kept: A state to go on from. What comes of it is what would have come without a break.
 
+    Of several workers all call this. Only the first one's ``on_step`` and ``kept`` count.
+
     Raises:
         WorkFailed: the loss is no number any more.
     """
-    judge, curve = _Judge(objective, given, evaluation), list[Epoch]()
+    judge, curve, workers = _Judge(objective, given, evaluation), list[Epoch](), objective.workers
     if kept is not None:
-        curve = list(kept.progress.curve)
-        judge.resume(kept)
         objective.model.load_state_dict(kept.model)
         for optimiser, state in zip(objective.optimisers, kept.optimisers, strict=True):
             optimiser.restore(state)
+    progress = align(objective, kept.progress if kept else None)
+    if progress is not None:
+        curve = list(progress.curve)
+        judge.resume(progress, kept.best if kept else {})
         log.info("going on after epoch %d", len(curve))
     keeper, at_least, end = _Keeper(keep), dict(thresholds), None
     begun = time.monotonic() - (curve[-1].seconds if curve else 0)
@@ -74,7 +80,7 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
             loss = _descend(objective, step)
             if not math.isfinite(loss):
                 raise WorkFailed(f"training diverged in epoch {epoch}: the loss is {loss}. A lower lr (it is {given.lr}) may help.")
-            end = judge.after_step(number, epoch, is_time_over=on_step())
+            end = judge.after_step(number, epoch, is_time_over=bool(workers.first(on_step)))
             if end is not None:
                 break
         log.info("epoch %d: loss %.4f, %s %s", epoch, loss, evaluation.metric, judge)
@@ -98,9 +104,9 @@ class _Keeper:
         self._next = 0.0
 
     def offer(self, progress: Progress, objective: Objective, best: dict[str, Tensor]) -> None:
-        """Keep the state if it is time for that."""
+        """Keep the state if it is time for that, as the first worker finds."""
         begun = time.monotonic()
-        if self._keep is not None and begun >= self._next:
+        if objective.workers.first(lambda: begun >= self._next) and self._keep is not None:
             self._keep(TrainingState(progress=progress, model=objective.model.state_dict(), best=best,
                                      optimisers=[optimiser.state() for optimiser in objective.optimisers]))
             ended = time.monotonic()
@@ -126,11 +132,11 @@ class _Judge:
         """What another one has to know to go on."""
         return Progress(best_value=self.best, best_epoch=self.epoch, window=self._stopping.values, curve=tuple(curve))
 
-    def resume(self, kept: TrainingState) -> None:
-        """Know what an earlier one knew."""
-        self.state, self.best, self.epoch = kept.best, kept.progress.best_value, kept.progress.best_epoch
-        self.value = kept.progress.curve[-1].value
-        self._stopping = EarlyStopping(self._stopping.window, kept.progress.window)
+    def resume(self, progress: Progress, state: dict[str, Tensor]) -> None:
+        """Know what an earlier one knew, and what the model was when it was best."""
+        self.state, self.best, self.epoch = state, progress.best_value, progress.best_epoch
+        self.value = progress.curve[-1].value
+        self._stopping = EarlyStopping(self._stopping.window, progress.window)
 
     def after_step(self, number: int, epoch: int, *, is_time_over: bool) -> End | None:
         """Measure the model if it is time for that; the reason to end after this step, if there is one.
@@ -169,16 +175,19 @@ class _Judge:
 
     def restore(self) -> None:
         """Make the model what it was when it was best."""
-        self._model.load_state_dict(self.state)
+        if self.state:  # a worker that joined after that does not know it
+            self._model.load_state_dict(self.state)
 
 
 def _descend(objective: Objective, step: Callable[[], Tensor]) -> float:
-    """One step of gradient descent; the loss before it."""
+    """One step of gradient descent; the loss before it, of all workers."""
     loss = step()
-    loss.backward()  # type: ignore[no-untyped-call]
+    if loss.requires_grad:
+        loss.backward()  # type: ignore[no-untyped-call]
+    add_up(objective.workers, objective.shared)
     for optimiser in objective.optimisers:
         optimiser.step()
-    return loss.item()
+    return objective.workers.sum(loss.detach()).item()
 
 
 def _interval(evaluation: Evaluation, *, per_epoch: int, epochs: int) -> int:

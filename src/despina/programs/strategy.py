@@ -28,7 +28,8 @@ def run(work: StrategyWork, context: Context) -> dict[str, Any]:
     configuration.check_target(given, graph.target)
     kind = parameters_of(given.model, given.task)
     draft = given.strategy(work.trials, memory_mib=0)
-    strategy = msgspec.structs.replace(draft, memory_mib=training_memory_mib(graph, read_parameters(_largest(draft), kind)))
+    strategy = msgspec.structs.replace(draft, memory_mib=training_memory_mib(
+        graph, read_parameters(_largest(draft), kind), workers=given.instance_count))
     log.info("%d trials by %s tune %s; each needs about %d MiB", work.trials, strategy.metric,
              ", ".join(tunable.name for tunable in strategy.tunable) or "nothing", strategy.memory_mib)
     result: dict[str, Any] = msgspec.to_builtins(strategy)

@@ -5,11 +5,11 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
+from despina.core.errors import WorkFailed
 from despina.core.hyperparameters import TrialResult
 from despina.core.job import Earlier, TrainWork
 from despina.core.location import Location
@@ -20,28 +20,40 @@ from despina.learn.backoff import halved, is_out_of_memory
 from despina.learn.configuration import Configuration
 from despina.learn.correction import choose
 from despina.learn.evaluation import evaluate
-from despina.learn.hyperparameters import Parameters, computed_at_once, parameters_of, read_parameters, write_parameters
+from despina.learn.hyperparameters import (
+    Parameters,
+    computed_at_once,
+    parameters_of,
+    read_parameters,
+    workers_for,
+    write_parameters,
+)
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
-from despina.learn.resume import TrainingState
+from despina.learn.sharded import ShardedEmbedding
 from despina.learn.tasks import AnyObjective, objective_of
 from despina.learn.trainer import Trained, train
 from despina.learn.warm_start import WarmStart, begin_with
+from despina.learn.workers import find, join, leave
 from despina.programs.context import Context
 from despina.programs.course import Course
 from despina.programs.event_file import write_events
 from despina.programs.inputs import processed_graph
 from despina.programs.json_files import write_json
 from despina.programs.outputs import write_metrics
+from despina.programs.peers import Order, together
+from despina.programs.states import STATE, PartStates, keep, kept
 from despina.programs.training_report import FILE, training_report
 
 log = logging.getLogger(__name__)
 
-STATE = "state"
-"""The subfolder of the output with the state of a training that goes on."""
+Metrics = dict[str, dict[str, Any]]
+OUT = "out"
+"""The subfolder of the run's own with what becomes the output."""
 SEED = 0
 """Of all random numbers: the same trial on the same machine gives the same model."""
-_Trained = tuple[AnyObjective, Parameters, WarmStart | None, Trained]
+_Trained = tuple[AnyObjective, Parameters, WarmStart | None, Trained, Metrics | None]
+"""The last are the metrics of a model that is divided, which is not there any more as a whole; its weights are in ``out``."""
 
 
 def run(work: TrainWork, context: Context) -> dict[str, Any]:
@@ -60,23 +72,26 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     for _ in range(work.halvings):
         given = halved(graph, given)
     loaded = time.monotonic()
-    objective, given, warm_start, trained = _trained(graph, of_file, given, work, context)
-    ended = time.monotonic()
-    predictions = predict_graph(objective.model, graph, given)
-    correction, values = choose(graph, predictions.values, of_file.evaluation)
-    predictions = replace(predictions, values=values)
-    measured = evaluate(objective.model, graph, predictions, topk=of_file.evaluation.topk)
-    value = float(measured["valid"][of_file.evaluation.metric]) if correction or not computed_at_once(graph) else trained.value
-    out = context.folder / "out"
+    out = context.folder / OUT
     out.mkdir()
-    checkpoint.save(out, objective.model, checkpoint.Description(
+    objective, given, warm_start, trained, measured = _trained(graph, of_file, given, work, context)
+    ended, correction, value = time.monotonic(), 0.0, trained.value
+    if measured is None:
+        correction, measured = _measured(objective, graph, given, of_file)
+        value = float(measured["valid"][of_file.evaluation.metric]) if correction or not computed_at_once(graph) else trained.value
+    description = checkpoint.Description(
         model=of_file.model, hyperparameters=write_parameters(given), evaluation=of_file.evaluation, correction=correction,
-        epoch=trained.epoch, value=value, shape=GraphShape.of(graph)))
+        epoch=trained.epoch, value=value, shape=GraphShape.of(graph))
+    if isinstance(objective, ShardedEmbedding):
+        checkpoint.describe(out, description)
+    else:
+        checkpoint.save(out, objective.model, description)
     write_metrics(out, measured)
     write_events(out, trained.curve, of_file.evaluation.metric, seconds_ago=time.monotonic() - ended)
     write_json(out / FILE, training_report(
         graph, trained, value=value, correction=correction, model=of_file.model, metric=of_file.evaluation.metric, metrics=measured,
         hyperparameters=write_parameters(given), seed=SEED, warm_start=warm_start,
+        instance_count=workers_for(graph, given, work.instance_count),
         seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
     context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
@@ -85,6 +100,13 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
         objective=value, epoch=trained.epoch, ended=trained.ended,
         averages=running_averages([epoch.value for epoch in trained.curve])))
     return result
+
+
+def _measured(objective: AnyObjective, graph: Graph, given: Parameters, of_file: Configuration) -> tuple[float, Metrics]:
+    """By how much the model's predictions are corrected, and how good they are then."""
+    predictions = predict_graph(objective.model, graph, given)
+    correction, values = choose(graph, predictions.values, of_file.evaluation)
+    return correction, evaluate(objective.model, graph, replace(predictions, values=values), topk=of_file.evaluation.topk)
 
 
 def _trained(graph: Graph, of_file: Configuration, given: Parameters, work: TrainWork, context: Context) -> _Trained:
@@ -107,11 +129,50 @@ def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: Trai
              outputs: tuple[str, ...]) -> _Trained:
     log.info("hyperparameters: %s", write_parameters(given))
     course = Course(context, epochs=given.num_epochs, metric=of_file.evaluation.metric, until=work.until)
-    objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED)
-    warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
-    trained = train(objective, given, of_file.evaluation, on_epoch=course.epoch, on_step=course.step, thresholds=work.thresholds,
-                    kept=_kept(outputs, context), keep=lambda state: _keep(state, work, context))
-    return objective, given, warm_start, trained
+    shared = msgspec.structs.replace(work, parameters=write_parameters(given), halvings=0, attempts=outputs)
+    with together(shared, context, count=workers_for(graph, given, work.instance_count)) as workers:
+        objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
+        if isinstance(objective, ShardedEmbedding):
+            trained, metrics = _train_part(objective, of_file, shared, context, course=course)
+            return objective, given, None, trained, metrics
+        warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
+        trained = train(objective, given, of_file.evaluation, on_epoch=course.epoch, on_step=course.step,
+                        thresholds=work.thresholds, kept=kept(outputs, context),
+                        keep=lambda state: keep(state, Location.parse(work.output) / STATE, context))
+    return objective, given, warm_start, trained, None
+
+
+def _train_part(objective: ShardedEmbedding, of_file: Configuration, work: TrainWork, context: Context, *,
+                course: Course | None = None) -> tuple[Trained, Metrics]:
+    """What each worker does for a model that is divided, up to its weights in the first one's ``out``, who alone has a course."""
+    if work.earlier:
+        raise WorkFailed("instance_count must be 1 for a knowledge-graph embedding that begins with the model of an earlier job: "
+                         f"its table would have to be as a whole in one worker's memory, and {objective.workers.count} divide it")
+    states = PartStates(objective.workers, work.output, context)
+    trained = train(objective, objective.given, of_file.evaluation, on_epoch=course.epoch if course else lambda *_: None,
+                    on_step=course.step if course else lambda: False, thresholds=work.thresholds,
+                    kept=states.kept(work.attempts), keep=states.keep)
+    metrics = objective.evaluate()
+    objective.save(context.folder / OUT / checkpoint.WEIGHTS if objective.workers.is_first else None)
+    return trained, metrics
+
+
+def accompany(order: Order, context: Context) -> None:
+    """Take part in a training as one of its other workers, to its end.
+
+    Raises:
+        WorkerLost: another worker does not answer any more.
+    """
+    workers = join(find(order.host, order.port), rank=order.rank, count=order.work.instance_count)
+    folder, graph = processed_graph(context, order.work.processed)
+    of_file = configuration.load(folder)
+    given = read_parameters(order.work.parameters or {}, parameters_of(of_file.model, of_file.task))
+    objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
+    if isinstance(objective, ShardedEmbedding):
+        _train_part(objective, of_file, order.work, context)
+    else:
+        train(objective, given, of_file.evaluation, on_epoch=lambda *_: None, thresholds=order.work.thresholds)
+    leave()
 
 
 def _warm(objective: AnyObjective, graph: Graph, earlier: Earlier, context: Context) -> WarmStart:
@@ -121,20 +182,3 @@ def _warm(objective: AnyObjective, graph: Graph, earlier: Earlier, context: Cont
     log.info("warm start from %s: %s", earlier.model, found)
     return found
 
-
-def _keep(state: TrainingState, work: TrainWork, context: Context) -> None:
-    with TemporaryDirectory(dir=context.folder) as folder:
-        state.save(Path(folder))
-        context.store.put(Path(folder), Location.parse(work.output) / STATE)
-
-
-def _kept(outputs: tuple[str, ...], context: Context) -> TrainingState | None:
-    """The newest state that these attempts at the training have kept."""
-    for output in outputs:
-        location = Location.parse(output) / STATE
-        if next(iter(context.store.list(location)), None) is None:
-            continue  # it was lost before it kept any
-        state = TrainingState.load(Path(context.store.get(location)))
-        if state is not None:
-            return state
-    return None

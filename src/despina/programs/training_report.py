@@ -46,6 +46,8 @@ class TrainingReport(Frozen, frozen=True, kw_only=True):
     floor: Floor
     hyperparameters: dict[str, ParameterValue]
     seed: int
+    instance_count: int
+    """Of the workers that trained it together: one where an epoch is a single step over the whole graph, whatever was asked for."""
     versions: dict[str, str]
     seconds: dict[str, float]
     """Stage (``load``, ``train``, ``evaluate``) → how long it took."""
@@ -62,14 +64,15 @@ class TrainingReport(Frozen, frozen=True, kw_only=True):
 
 def training_report(graph: Graph, trained: Trained, *, value: float, correction: float, model: str, metric: str,
                     metrics: dict[str, dict[str, Any]], hyperparameters: dict[str, ParameterValue], seed: int,
-                    warm_start: WarmStart | None, seconds: dict[str, float]) -> TrainingReport:
+                    instance_count: int, warm_start: WarmStart | None, seconds: dict[str, float]) -> TrainingReport:
     """The report on a training that has just ended in this process."""
     name, of_floor = floor(graph)
     used = resource.getrusage(resource.RUSAGE_SELF)
     return TrainingReport(
         task=graph.target.task, model=model, metric=metric, value=value, correction=correction, epoch=trained.epoch,
         ended=trained.ended, metrics=metrics, floor=Floor(name=name, metrics=of_floor),
-        hyperparameters=hyperparameters, seed=seed, seconds={stage: round(taken, 3) for stage, taken in seconds.items()},
+        hyperparameters=hyperparameters, seed=seed, instance_count=instance_count,
+        seconds={stage: round(taken, 3) for stage, taken in seconds.items()},
         versions={"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
         cpu_seconds=round(used.ru_utime + used.ru_stime, 3), peak_memory_bytes=used.ru_maxrss * 1024, curve=trained.curve,
         warm_start=warm_start)

@@ -79,13 +79,13 @@ def test_wrong_answers_count_by_their_own_scores(*, shared: bool) -> None:
         total = sum(math.exp(score) for score in others)
         pushed = sum(math.exp(score) / total * away(score) for score in others if score > -math.inf)
         expected.append(-(away(-own) + pushed) / 2)
-    assert objective._loss(right, wrong).tolist() == pytest.approx(expected, rel=1e-5)
+    assert objective.loss(right, wrong).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("model", ["transe", "rotate"])
 def test_no_weight_of_a_wrong_answer_has_a_gradient(model: str) -> None:
     wrong = torch.tensor([[0.5, 1.0]], requires_grad=True)
-    made(model)._loss(torch.tensor([0.0]), wrong).sum().backward()  # type: ignore[no-untyped-call]
+    made(model).loss(torch.tensor([0.0]), wrong).sum().backward()  # type: ignore[no-untyped-call]
     weights = torch.softmax(wrong.detach(), dim=1)
     torch.testing.assert_close(wrong.grad, weights * torch.sigmoid(wrong.detach()) / 2)
 
@@ -93,7 +93,7 @@ def test_no_weight_of_a_wrong_answer_has_a_gradient(model: str) -> None:
 def test_products_are_told_apart_by_cross_entropy() -> None:
     right, wrong = torch.tensor([1.0]), torch.tensor([[0.5, -torch.inf, 2.0]])
     expected = -1.0 + math.log(sum(map(math.exp, (1.0, 0.5, 2.0))))
-    assert made("complex")._loss(right, wrong).tolist() == pytest.approx([expected])
+    assert made("complex").loss(right, wrong).tolist() == pytest.approx([expected])
 
 
 @pytest.mark.parametrize("model", KGE_MODELS)
@@ -137,10 +137,10 @@ def test_the_size_of_a_batch_does_not_change_what_is_measured(monkeypatch: pytes
 def test_of_many_triples_some_are_judged_in_both_directions_and_the_same_ones_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "JUDGED", 5)
     first, again = made("distmult"), made("distmult")
-    judged = first._judged
+    judged = first.judged
     assert len(judged) == 10
     assert judged.entities[:5].tolist() == judged.answers[5:].tolist()
-    assert judged.answers[:5].tolist() == again._judged.answers[:5].tolist()
+    assert judged.answers[:5].tolist() == again.judged.answers[:5].tolist()
     assert len(np.unique(judged.entities[:5] * 1000 + judged.answers[:5])) == 5
 
 

@@ -106,7 +106,7 @@ def test_links_are_found(model: str, changes: dict[str, Any]) -> None:
 def test_with_many_entities_answers_are_learned_among_random_ones(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     monkeypatch.setattr(embedding, "learns_among_all", lambda _model, _entities: False)
     _, objective = learned(fan_clubs(), model, {})
-    assert report(objective._ranker.rank(objective.model, objective.triples.test))["hits@10"] > 0.9
+    assert report(objective.ranker.rank(objective.model, objective.triples.test))["hits@10"] > 0.9
 
 
 @pytest.mark.parametrize("model", ["transe", "complex"])
