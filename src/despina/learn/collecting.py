@@ -34,9 +34,9 @@ def collect(model: KnowledgeGraphEmbedding, shard: Shard, entities: int, path: P
             rows = table[start - shard.start:stop - shard.start].contiguous() if mine else torch.empty(stop - start, width)
             shard.workers.spread(rows, of=rank)
             if file:
-                file.write(memoryview(rows.numpy()).cast("B"))
+                file.write(rows.numpy().tobytes())
     if file:
-        file.write(memoryview(model.relations.detach().contiguous().numpy()).cast("B"))
+        file.write(model.relations.detach().numpy().tobytes())
         file.close()
 
 

@@ -43,7 +43,7 @@ def _add_up_dense(workers: Workers, parameters: list[Tensor]) -> None:
     buffer = torch.cat([_dense(parameter).flatten() for parameter in parameters])
     workers.sum(buffer)
     sizes = [parameter.numel() for parameter in parameters]
-    for parameter, part in zip(parameters, buffer.split(sizes), strict=True):
+    for parameter, part in zip(parameters, torch.split(buffer, sizes), strict=True):
         parameter.grad = part.view_as(parameter)
 
 
@@ -72,4 +72,4 @@ def _gathered(workers: Workers, own: list[Tensor], dtype: torch.dtype, lengths: 
     room = torch.zeros(max(map(sum, lengths)), dtype=dtype)
     mine = torch.cat(own) if own else room[:0]
     room[:len(mine)] = mine
-    return [found[:sum(parts)].split(parts) for found, parts in zip(workers.gather(room), lengths, strict=True)]
+    return [torch.split(found[:sum(parts)], parts) for found, parts in zip(workers.gather(room), lengths, strict=True)]

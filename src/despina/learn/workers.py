@@ -15,6 +15,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch._C._distributed_c10d import TCPStore  # torch.distributed has the same name, and does not say so to type checkers
 
 from despina.learn.backoff import is_out_of_memory
 
@@ -112,12 +113,12 @@ def nothing() -> Tensor:
     return torch.zeros(())
 
 
-def meeting_place(host: str) -> dist.TCPStore:
+def meeting_place(host: str) -> TCPStore:
     """Where workers find each other: the first one opens it at its own address, at a port that is free. Raises WorkerLost."""
     return _store(host, 0, is_first=True)
 
 
-def join(place: dist.TCPStore, *, rank: int, count: int, look: Callable[[], None] = lambda: None) -> Workers:
+def join(place: TCPStore, *, rank: int, count: int, look: Callable[[], None] = lambda: None) -> Workers:
     """Join the workers that meet at a place. Returns when all are there; ``leave`` ends it.
 
     Args:
@@ -142,7 +143,7 @@ def join(place: dist.TCPStore, *, rank: int, count: int, look: Callable[[], None
     return Workers(rank=rank, count=count)
 
 
-def find(host: str, port: int) -> dist.TCPStore:
+def find(host: str, port: int) -> TCPStore:
     """The place that the first worker has opened. Raises WorkerLost."""
     return _store(host, port, is_first=False)
 
@@ -153,9 +154,9 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def _store(host: str, port: int, *, is_first: bool) -> dist.TCPStore:
+def _store(host: str, port: int, *, is_first: bool) -> TCPStore:
     try:
-        return dist.TCPStore(host, port, None, is_first, timeout=TIME_OUT, wait_for_workers=False)
+        return TCPStore(host, port, None, is_first, timeout=TIME_OUT, wait_for_workers=False)
     except RuntimeError as error:
         raise WorkerLost(f"there is no meeting place of workers at {host}:{port}: {error}") from error
 

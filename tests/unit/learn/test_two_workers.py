@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_two_workers_make_the_model_that_one_makes(together: Path, name: str) ->
     assert ours["model"].keys() == alone["model"].keys(), "the same parameters have a gradient"
     for key, weights in alone["model"].items():
         torch.testing.assert_close(ours["model"][key], weights, rtol=1e-3, atol=1e-5 if "gradient" in key else 1e-3,
-                                   msg=lambda text, key=key: f"{key}: {text}")
+                                   msg=partial("{}: {}".format, key))
 
 
 @pytest.mark.parametrize("name", [*(case for case in CASES if case not in SHARDED), "resumed"])

@@ -135,11 +135,11 @@ def test_a_key_that_is_nearly_right_is_refused_with_the_right_one(place: Place) 
 
 
 def test_the_strategy_tells_how_many_workers_a_trial_has_and_what_they_need(place: Place) -> None:
-    place.prepare(communities(), instance_count=3, **{"fixed-param": [{"param": "batch-size", "type": "int", "default": 16}],
-                                                     "3-tier-param": [], "2-tier-param": [], "1-tier-param": []})
+    changes: dict[str, Any] = {"fixed-param": [{"param": "batch-size", "type": "int", "default": 16}],
+                               "3-tier-param": [], "2-tier-param": [], "1-tier-param": []}
+    place.prepare(communities(), instance_count=3, **changes)
     several = strategy.run(StrategyWork(processed=PROCESSED, trials=1), place.context)
-    place.prepare(communities(), **{"fixed-param": [{"param": "batch-size", "type": "int", "default": 16}],
-                                    "3-tier-param": [], "2-tier-param": [], "1-tier-param": []})
+    place.prepare(communities(), **changes)
     one = strategy.run(StrategyWork(processed=PROCESSED, trials=1), place.context)
     assert (several["instance_count"], one["instance_count"]) == (3, 1)
     assert several["memory_mib"] == 3 * one["memory_mib"]
