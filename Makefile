@@ -8,7 +8,7 @@ demo:
 test: check
 	@scripts/setup-js
 	@scripts/setup-postgres
-	.venv/bin/pytest -n 2 --dist loadfile
+	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check:
 	@scripts/setup

@@ -121,7 +121,9 @@ def test_no_server(despina: Despina) -> None:
 @pytest.mark.parametrize(("flags", "text"), [
     (["--tls-cert", "c.pem"], "tls_cert and tls_key must be given together"), (["--port", "99999"], "at most 65535"),
     (["--config", "/nowhere.toml"], "/nowhere.toml"),
-    (["--engine", "ray://head:8265"], "not offered yet"), (["--database-url", "postgresql://db/x"], "not offered yet"),
+    (["--engine", "dask://head:8265"], "it has to be 'local' or 'ray://HOST:PORT'"),
+    (["--database-url", "mysql://db/x"], "'mysql://', which is not offered"),
+    (["--database-url", "postgresql://127.0.0.1:1/x"], "cannot be used"),
     (["--host", "203.0.113.1"], "Cannot listen"),
 ])
 def test_serve_refuses_settings_that_it_cannot_keep(tmp_path: Path, flags: list[str], text: str) -> None:

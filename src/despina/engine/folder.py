@@ -216,9 +216,14 @@ class RunFolder:
             return b""
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a text may be the id of a run."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def checked(run_id: str) -> str:
     """The run id. Raises ValueError unless it is 1-150 letters, digits, dots, hyphens and underscores, the first of them no dot."""
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise ValueError(
             f"The run id {run_id[:200]!r} must be 1-150 letters, digits, dots, hyphens or underscores, the first no dot.")
     return run_id
@@ -241,7 +246,7 @@ class Runs:
     def ids(self) -> list[str]:
         """The ids of all runs there are folders of."""
         with os.scandir(self.folder) as entries:
-            return [entry.name for entry in entries if _RUN_ID.fullmatch(entry.name) and entry.is_dir()]
+            return [entry.name for entry in entries if is_run_id(entry.name) and entry.is_dir()]
 
     def ended_before(self, moment: int) -> Iterator[RunFolder]:
         """The folders of runs that were last written to before this time (ms since 1970) and do not wait; some may still run.
@@ -252,7 +257,7 @@ class Runs:
             for entry in entries:
                 if entry.name.startswith(_GONE):
                     shutil.rmtree(entry.path, ignore_errors=True)
-                elif _RUN_ID.fullmatch(entry.name) and entry.is_dir():
+                elif is_run_id(entry.name) and entry.is_dir():
                     run = RunFolder(path=self.folder / entry.name)
                     changed_at = run.changed_at
                     if changed_at is not None and changed_at < moment * 1_000_000:

@@ -6,13 +6,13 @@ to look: what is so, the runs' own files say, and an engine that finds no place 
 
 import contextlib
 import os
-import re
 import time
 from pathlib import Path
 
+from despina.engine.folder import is_run_id
+
 _LONGEST = 1 << 20
 """Bytes after which a new journal is begun: some 5,000 runs."""
-_RUN_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,149}")
 
 
 class Journal:
@@ -54,7 +54,7 @@ class Journal:
         if self._offset > _LONGEST:
             with contextlib.suppress(OSError):  # on a full disk the old one will do
                 self._begin()
-        return {run_id for run_id in whole.decode(errors="replace").split() if _RUN_ID.fullmatch(run_id)}
+        return {run_id for run_id in whole.decode(errors="replace").split() if is_run_id(run_id)}
 
     def _begin(self) -> None:
         first_line = f"{os.getpid()}.{time.time_ns()}\n".encode()

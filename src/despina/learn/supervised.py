@@ -111,16 +111,17 @@ class Supervised:
             return
         for asked in self._stretches(self._random.permutation(self._members.train)):
             own = self._own(asked)
-            yield partial(self._descend, *self._around(own, self._sampler), asked) if len(own) else nothing
+            yield partial(self._descend, *self._around(own, self._sampler, asked), asked) if len(own) else nothing
 
     def _stretches(self, members: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """So many of them as make a batch, one after another."""
         for start in range(0, len(members), self._given.batch_size):
             yield members[start:start + self._given.batch_size]
 
-    def _around(self, asked: NDArray[np.int64], sampler: NeighbourSampler) -> tuple[Batch, Question]:
-        """The sampled neighbourhood of some members, in which they do not answer for themselves, and the question for them."""
-        seeds, question = self._questioner.of_seeds(asked)
+    def _around(self, members: NDArray[np.int64], sampler: NeighbourSampler,
+                asked: NDArray[np.int64]) -> tuple[Batch, Question]:
+        """The sampled neighbourhood of some members, in which nobody asked answers for himself, and the question for them."""
+        seeds, question = self._questioner.of_seeds(members)
         with self._hidden(asked) as labels:
             return sampled(self._graph, sampler.sample(seeds), edge_features=self._given.use_edge_features, labels=labels), question
 
@@ -154,4 +155,4 @@ class Supervised:
             return
         sampler = NeighbourSampler(self._graph, self._fanouts, seed=self._seed)
         for asked in self._stretches(self._members.judged):
-            yield self._around(asked, sampler)
+            yield self._around(asked, sampler, asked)

@@ -21,8 +21,9 @@ from pathlib import Path
 from despina.artifacts.cache import Cache
 
 def fill(whole, unfinished):
-    print("filling", *sorted(path.name for path in unfinished.iterdir()), flush=True)
+    found = sorted(path.name for path in unfinished.iterdir())
     (unfinished / "begun").touch()
+    print("filling", *found, flush=True)
     sys.stdin.readline()
     (whole / "file").write_text("content")
 
