@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Client:
         self.calls += 1
         headers = {"amz-sdk-invocation-id": f"{self.name}-{self.calls}"}
         for _ in range(ATTEMPTS):
-            with contextlib.suppress(OSError, ValueError):  # refused, cut off, half an answer
+            with contextlib.suppress(OSError, ValueError, HTTPException):  # refused, cut off, half an answer
                 status, _, answer = self.random.choice(self.servers).request(
                     method, f"/ml/dataprocessing{target}", json.dumps(body).encode() if body else None, headers)
                 if status < 500:
