@@ -49,8 +49,8 @@ def ray_peers(context: Context, count: int) -> Iterator[Launcher]:
     try:
         ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, configure_logging=False)
     except ConnectionError as error:
-        raise WorkFailed(f"the Ray cluster at {os.environ['RAY_ADDRESS']} (RAY_ADDRESS), on whose nodes the other workers would be, "
-                         f"does not answer: {error}") from error
+        raise WorkFailed(f"the Ray cluster on whose nodes the other workers would be does not answer at RAY_ADDRESS="
+                         f"{os.environ['RAY_ADDRESS']}: {error}") from error
     signal.signal(signal.SIGTERM, on_termination)  # Ray would have it take its time
     try:
         threads = torch.get_num_threads()

@@ -33,7 +33,7 @@ def place(tmp_path: Path) -> Place:
 
 
 @contextmanager
-def started(place: Place, name: str, *, threads: int = 2, **work: Any) -> Iterator["subprocess.Popen[bytes]"]:
+def started(place: Place, name: str, **work: Any) -> Iterator["subprocess.Popen[bytes]"]:
     """A training in a process of its own, whose files are in the folder of this name."""
     folder = place.context.folder / name
     folder.mkdir()
@@ -42,7 +42,7 @@ def started(place: Place, name: str, *, threads: int = 2, **work: Any) -> Iterat
     (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     with (folder / "log.txt").open("wb") as log, (folder / "progress.jsonl").open("wb") as progress, subprocess.Popen(
             [sys.executable, "-m", "despina.programs", "spec.json"], cwd=folder, stderr=log, stdout=progress,
-            env=os.environ | {"DESPINA_S3_FOLDER": str(place.bucket.parent), "OMP_NUM_THREADS": str(threads)}) as process:
+            env=os.environ | {"DESPINA_S3_FOLDER": str(place.bucket.parent), "OMP_NUM_THREADS": "2"}) as process:
         try:
             yield process
         finally:
