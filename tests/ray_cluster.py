@@ -40,6 +40,11 @@ class RayCluster:
         self.url = f"ray://127.0.0.1:{self._ports[0]}"
         self._start_head()
 
+    @property
+    def address(self) -> str:
+        """What ``RAY_ADDRESS`` is to be."""
+        return f"127.0.0.1:{self._ports[1]}"
+
     def _start_head(self) -> None:
         dashboard, gcs = self._ports
         self._ray("head", "--head", f"--port={gcs}", f"--dashboard-port={dashboard}", "--include-dashboard=true",
@@ -59,7 +64,7 @@ class RayCluster:
         before = len(RayJobs(self.url).nodes())
         self._nodes += 1
         name = f"node-{self._nodes}"
-        self._ray(name, f"--address=127.0.0.1:{self._ports[1]}", f"--num-cpus={cores}")
+        self._ray(name, f"--address={self.address}", f"--num-cpus={cores}")
         wait_for("the node", lambda: len(RayJobs(self.url).nodes()) > before)
         return name
 

@@ -26,6 +26,8 @@ def main() -> int:
     """Run the worker; returns the exit status."""
     allocator.keep_freed_memory()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
     from despina.learn.backoff import is_out_of_memory
     from despina.learn.workers import WorkerLost
     from despina.programs.peers import NO_MEMORY, Order
@@ -33,6 +35,7 @@ def main() -> int:
 
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     _die_with(order.parent)
+    torch.set_num_threads(order.threads)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr,  # the course of it is the first worker's to tell
                         format=f"%(asctime)s %(levelname)s worker {order.rank}: %(message)s")
     try:

@@ -5,8 +5,9 @@
     with together(order, graph, context) as workers:
         ...                        # the others do the same in ``programs.peer``
 
-They are child processes on the machine where the run is, among which its cores are divided. A worker that was killed takes the run
-with it, by the same signal, so that the run counts as lost, and is tried again from the state that it kept.
+They are child processes on the machine where the run is, among which its cores are divided; on a Ray cluster, which ``RAY_ADDRESS``
+names, they are on its nodes (``ray_peers``). A worker that was killed takes the run with it, by the same signal, so that the run
+counts as lost, and is tried again from the state that it kept.
 """
 
 import logging
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +51,8 @@ class Order(Frozen, frozen=True, kw_only=True):
     port: int = 0
     """Where the first worker waits."""
     rank: int = 0
+    threads: int = 1
+    """To compute with."""
     parent: int = 0
     """The process with which the worker is to die."""
 
@@ -79,9 +82,13 @@ class Launcher(Protocol):
         ...
 
 
-class LocalPeers:
-    """Starts workers as child processes."""
+@contextmanager
+def local_peers(context: Context, count: int) -> Iterator[Launcher]:
+    """What starts workers as child processes."""
+    yield _LocalPeers(context, count)
 
+
+class _LocalPeers:
     def __init__(self, context: Context, count: int) -> None:
         self._context = context
         self.host = LOOPBACK
@@ -91,8 +98,7 @@ class LocalPeers:
         """Start a child process in a folder of its own."""
         folder = self._context.folder / f"worker-{order.rank}"
         folder.mkdir(exist_ok=True)
-        child = subprocess.Popen([sys.executable, "-m", "despina.programs.peer"], stdin=subprocess.PIPE, cwd=folder,
-                                 stdout=STDERR, env=os.environ | {"OMP_NUM_THREADS": str(self.threads)})
+        child = subprocess.Popen([sys.executable, "-m", "despina.programs.peer"], stdin=subprocess.PIPE, cwd=folder, stdout=STDERR)
         assert child.stdin is not None  # noqa: S101 - it is a pipe
         with child.stdin as order_pipe:
             order_pipe.write(msgspec.json.encode(replace(order, parent=os.getpid())))
@@ -115,9 +121,17 @@ class _Child:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def launch_here(context: Context, count: int) -> AbstractContextManager[Launcher]:
+    """What starts workers where this run is: on a Ray cluster, or on this machine alone."""
+    if os.environ.get("RAY_ADDRESS"):
+        from despina.programs.ray_peers import ray_peers
+        return ray_peers(context, count)
+    return local_peers(context, count)
+
+
 @contextmanager
 def together(work: TrainWork, context: Context, *, count: int,
-             launch: Callable[[Context, int], Launcher] = LocalPeers) -> Iterator[Workers]:
+             launch: Callable[[Context, int], AbstractContextManager[Launcher]] = launch_here) -> Iterator[Workers]:
     """Start the other workers of a training, and end them afterwards, whatever happens.
 
     Args:
@@ -127,28 +141,29 @@ def together(work: TrainWork, context: Context, *, count: int,
         launch: What makes the launcher.
 
     Raises:
-        WorkFailed: another worker failed, or there is no room for all.
+        WorkFailed: another worker failed.
         MemoryError: another worker found no memory.
     """
     if count == 1:
         yield ALONE
         return
-    start, peers, threads = launch(context, count), list[Peer](), torch.get_num_threads()
-    torch.set_num_threads(start.threads)
-    try:
-        place = meeting_place(start.host)
-        order = Order(work=work, host=start.host, port=place.port)
-        peers += [start.start(replace(order, rank=rank)) for rank in range(1, count)]
-        log.info("%d workers train together, with %d threads each", count, start.threads)
-        yield join(place, rank=0, count=count, look=lambda: _look(peers))
-    except WorkerLost as error:
-        _end_as(peers, error)
-        raise
-    finally:
-        for peer in peers:
-            peer.end()
-        leave()
-        torch.set_num_threads(threads)
+    with launch(context, count) as start:
+        peers, threads = list[Peer](), torch.get_num_threads()
+        torch.set_num_threads(start.threads)
+        try:
+            place = meeting_place(start.host)
+            order = Order(work=work, host=start.host, port=place.port, threads=start.threads)
+            peers += [start.start(replace(order, rank=rank)) for rank in range(1, count)]
+            log.info("%d workers train together, with %d threads each", count, start.threads)
+            yield join(place, rank=0, count=count, look=lambda: _look(peers))
+        except WorkerLost as error:
+            _end_as(peers, error)
+            raise
+        finally:
+            for peer in peers:
+                peer.end()
+            leave()
+            torch.set_num_threads(threads)
 
 
 def _look(peers: Sequence[Peer]) -> None:

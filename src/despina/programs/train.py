@@ -130,7 +130,11 @@ def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: Trai
     log.info("hyperparameters: %s", write_parameters(given))
     course = Course(context, epochs=given.num_epochs, metric=of_file.evaluation.metric, until=work.until)
     shared = msgspec.structs.replace(work, parameters=write_parameters(given), halvings=0, attempts=outputs)
-    with together(shared, context, count=workers_for(graph, given, work.instance_count)) as workers:
+    count = workers_for(graph, given, work.instance_count)
+    if count < work.instance_count:
+        log.warning("one worker trains, though instance_count is %d: an epoch is one step over the whole graph, which "
+                    "several would not do faster; a batch-size below the number of training nodes or edges divides it", work.instance_count)
+    with together(shared, context, count=count) as workers:
         objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
         if isinstance(objective, ShardedEmbedding):
             trained, metrics = _train_part(objective, of_file, shared, context, course=course)

@@ -82,6 +82,7 @@ def test_a_graph_that_is_trained_as_a_whole_has_one_worker(place: Place) -> None
     with started(place, "run", parameters=BATCHES | {"batch-size": 1024}) as process:
         assert process.wait(TIME_LIMIT) == 0, log_of(place, "run")
     assert place.json("run/training-report.json")["instance_count"] == 1
+    assert "one worker trains, though instance_count is 2" in log_of(place, "run")
 
 
 def test_a_table_that_was_divided_is_one_file_and_goes_on_after_a_kill(place: Place) -> None:
