@@ -133,7 +133,7 @@ def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: Trai
     count = workers_for(graph, given, work.instance_count)
     if count < work.instance_count:
         log.warning("one worker trains, though instance_count is %d: an epoch is one step over the whole graph, which "
-                    "several would not do faster; a batch-size below the number of training nodes or edges divides it", work.instance_count)
+                    "several would not speed up; a batch-size below the training nodes or edges divides it", work.instance_count)
     with together(shared, context, count=count) as workers:
         objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
         if isinstance(objective, ShardedEmbedding):
