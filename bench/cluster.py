@@ -29,11 +29,11 @@ from botocore.config import Config
 REPOSITORY = Path(__file__).parents[1]
 sys.path.append(str(REPOSITORY))
 
-from tests.ray_cluster import RayCluster  # noqa: E402 - the repository is no package
+from bench.jobs import wait  # noqa: E402 - the repository is no package
+from tests.ray_cluster import RayCluster  # noqa: E402
 
 NODES, EDGES, TRIALS = 20_000, 300_000, 8
 TIERS = ("1-tier-param", "2-tier-param", "3-tier-param")
-PAUSE_SECONDS = 0.05
 
 
 def main() -> None:
@@ -123,17 +123,6 @@ def tune(client: Any, name: str, *, trials: int) -> float:
                                        maxHPONumberOfTrainingJobs=trials, maxHPOParallelTrainingJobs=2)
     wait(client.get_ml_model_training_job, name)
     return time.monotonic() - begun
-
-
-def wait(get: Any, name: str) -> dict[str, Any]:
-    """The job, once it is Completed."""
-    while True:
-        job: dict[str, Any] = get(id=name)
-        if job["status"] == "Completed":
-            return job
-        if job["status"] != "InProgress":
-            sys.exit(f"{name}: {job}")
-        time.sleep(PAUSE_SECONDS)
 
 
 def arithmetic() -> float:

@@ -31,6 +31,10 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from numpy.typing import NDArray
 
+sys.path.append(str(Path(__file__).parents[1]))
+
+from bench.jobs import wait
+
 COMMUNITIES = 8
 LOYAL = 0.5
 """The share of a user's edges that lead into its own community whatever chance says."""
@@ -197,17 +201,6 @@ class Watch:
         row["seconds"] = round(time.monotonic() - begun, 1)
         row["anon_mib"] = max(row["anon_mib"], int(status["RssAnon"]) // 1024)
         row["all_mib"] = max(row["all_mib"], int(status["VmHWM"]) // 1024)
-
-
-def wait(get: Any, name: str) -> dict[str, Any]:
-    """The job, once it is Completed."""
-    while True:
-        job: dict[str, Any] = get(id=name)
-        if job["status"] == "Completed":
-            return job
-        if job["status"] != "InProgress":
-            sys.exit(f"{name}: {job}")
-        time.sleep(PAUSE_SECONDS)
 
 
 def set_epochs(path: Path) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from despina.core.endpoint import Endpoint
 from despina.core.errors import IdTaken, TooManyRequests
 from despina.core.ports import EndpointStore
-from despina.store import open_endpoint_store, open_store
+from despina.store import open_store, open_stores
 
 
 def endpoint(name: str, at: int = 1) -> Endpoint:
@@ -23,7 +23,7 @@ def create(store: EndpointStore, name: str, at: int = 1, *, invocation: str | No
 
 @pytest.fixture
 def store(database_url: str | Path) -> Iterator[EndpointStore]:
-    store = open_endpoint_store(database_url)
+    store = open_stores(database_url).endpoints
     yield store
     store.close()
 
@@ -119,7 +119,7 @@ def test_writers_at_the_same_time_lose_nothing(store: EndpointStore) -> None:
 
 
 def test_what_was_written_is_there_for_other_processes_and_beside_the_jobs(shared_url: str | Path) -> None:
-    jobs, one, other = open_store(shared_url), open_endpoint_store(shared_url), open_endpoint_store(shared_url)
+    jobs, one, other = open_store(shared_url), open_stores(shared_url).endpoints, open_stores(shared_url).endpoints
     create(one, "a")
     assert other.get("a") is not None, "a miss is not remembered either"
     stored = other.get("a")
@@ -130,6 +130,6 @@ def test_what_was_written_is_there_for_other_processes_and_beside_the_jobs(share
     assert again.endpoint.begun == 3
     for store in (one, other, jobs):
         store.close()
-    with_new = open_endpoint_store(shared_url)
+    with_new = open_stores(shared_url).endpoints
     assert [stored.endpoint.begun for stored in with_new.all()] == [3]
     with_new.close()

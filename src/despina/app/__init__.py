@@ -111,7 +111,7 @@ class Parts:
             "despina-reconciler": self.reconciler, "despina-endpoints": self.endpoint_reconciler}
         if settings.run_retention_days:
             self._work["despina-retention"] = Retention(
-                jobs=self.stores.jobs, endpoints=self.stores.endpoints, engine=self.engine, runs=self.engine, clock=clock,
+                jobs=self.stores.jobs, endpoints=self.stores.endpoints, engine=self.engine, clock=clock,
                 keep_ms=round(settings.run_retention_days * 86_400_000))
         self._threads = [threading.Thread(target=work.run, name=name, daemon=True) for name, work in self._work.items()]
 

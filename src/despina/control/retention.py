@@ -9,7 +9,7 @@ import threading
 
 from despina.core import plans
 from despina.core.endpoint import endpoint_of_run, is_endpoint_run
-from despina.core.ports import Clock, EndpointStore, Engine, JobStore, KeptRuns
+from despina.core.ports import Clock, EndpointStore, JobStore, ProgramEngine
 
 log = logging.getLogger("despina.retention")
 
@@ -23,9 +23,8 @@ AT_ONCE = 100
 class Retention:
     """Keeps ended runs for ``keep_ms`` (ms). Any number may work on one store. Call ``run`` in a thread, or ``step`` by hand."""
 
-    def __init__(self, *, jobs: JobStore, endpoints: EndpointStore, engine: Engine, runs: KeptRuns, clock: Clock, keep_ms: int,
-                 ) -> None:
-        self._jobs, self._endpoints, self._engine, self._runs, self._clock = jobs, endpoints, engine, runs, clock
+    def __init__(self, *, jobs: JobStore, endpoints: EndpointStore, engine: ProgramEngine, clock: Clock, keep_ms: int) -> None:
+        self._jobs, self._endpoints, self._engine, self._clock = jobs, endpoints, engine, clock
         self._keep_ms = keep_ms
         self._closing = threading.Event()
 
@@ -47,7 +46,7 @@ class Retention:
     def step(self) -> int:
         """Look through all runs once; how many are forgotten."""
         forgotten = 0
-        for run_id in self._runs.ended_before(self._clock.now() - self._keep_ms):
+        for run_id in self._engine.ended_before(self._clock.now() - self._keep_ms):
             if self._closing.is_set():
                 break
             if self._is_needed(run_id):

@@ -37,9 +37,6 @@ from despina.engine.folder import Runs
 from despina.engine.launcher import Launcher
 from despina.engine.local import LocalEngine
 from despina.engine.machine import this_machine
-from despina.engine.ray import Orders, RayEngine
-from despina.engine.ray_jobs import RayJobs
-from despina.engine.services import EngineWithServices
 
 
 def open_engine(
@@ -72,7 +69,11 @@ def open_engine(
         NotOffered: another url, or another system than Linux.
         OSError: the folder cannot be made.
     """
-    if url.startswith("ray"):
+    if url.startswith("ray"):  # who has no cluster need not wait for its modules at each start
+        from despina.engine.ray import Orders, RayEngine
+        from despina.engine.ray_jobs import RayJobs
+        from despina.engine.services import EngineWithServices
+
         jobs = RayJobs(url, token=os.environ.get("RAY_AUTH_TOKEN"))
         local = open_engine("local", folder=folder, module=module, environment=environment, on_change=on_change,
                             grace_seconds=grace_seconds, folders=folders)

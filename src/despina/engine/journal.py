@@ -57,8 +57,8 @@ class Journal:
         return {run_id for run_id in whole.decode(errors="replace").split() if is_run_id(run_id)}
 
     def _begin(self) -> None:
-        first_line = f"{os.getpid()}.{time.time_ns()}\n".encode()
+        """Begin a new journal. Whoever notes a run at this moment may still write to the old one: next time all runs are news."""
         beside = self._path.with_name(".journal.new")
-        beside.write_bytes(first_line)
+        beside.write_bytes(f"{os.getpid()}.{time.time_ns()}\n".encode())
         beside.replace(self._path)
-        self._first_line, self._offset = first_line, len(first_line)
+        self.lose_place()

@@ -96,13 +96,12 @@ class RayJobs:
         status, answer = self._call("GET", "/api/jobs/")
         return self._read("/api/jobs/", status, answer, list[RayJob])
 
-    def stop(self, submission_id: str) -> bool:
-        """Have Ray stop the job: one that runs at once, one that waits when it has started. False: there is none."""
+    def stop(self, submission_id: str) -> None:
+        """Have Ray stop the job: one that runs at once, one that waits when it has started, and none if there is none."""
         path = f"/api/jobs/{quote(submission_id)}/stop"
         status, answer = self._call("POST", path)
         if status not in {200, 404}:
             raise self._refusal(f"POST {path}", status, answer)
-        return status == 200
 
     def delete(self, submission_id: str) -> bool:
         """Delete what Ray knows of a job that has ended; whether it is gone. False: it has not ended."""

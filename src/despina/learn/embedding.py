@@ -153,7 +153,7 @@ class Ranker:
         self._triples = triples
         everything = [triples.train, triples.valid, triples.test]
         self.known = Answers.of(np.concatenate([triples.numbers(part) for part in everything]),
-                                 np.concatenate([part.answers for part in everything]))
+                                np.concatenate([part.answers for part in everything]))
 
     @torch.no_grad()
     def rank(self, model: KnowledgeGraphEmbedding, questions: Questions) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -30,6 +30,8 @@ WHOLE_GRAPH_EDGES = 4_000_000
 """A graph of at most so many edges (both directions counted) whose training part fits into one batch is trained as a whole."""
 AT_ONCE_EDGES = 20_000_000
 """A graph of more edges (both directions counted) is never computed as a whole, not even to measure or apply a model."""
+CHUNK_EDGES = 2_000_000
+"""Edges of such a graph that are read at a time when a model is applied (``layerwise``)."""
 
 _Count = Annotated[int, Meta(ge=1)]
 _Width = Annotated[int, Meta(ge=1, le=4096)]

@@ -16,11 +16,9 @@ from torch import Tensor
 from despina.graph.graph import Graph
 from despina.graph.sampling import NeighbourSampler
 from despina.learn.batches import Batch, EdgeLabels, predicted_from, sampled
-from despina.learn.hyperparameters import Hyperparameters
+from despina.learn.hyperparameters import CHUNK_EDGES, Hyperparameters
 from despina.learn.models import Model
 
-CHUNK_EDGES = 2_000_000
-"""Edges that are read at a time."""
 CHUNK_NODES = 1 << 17
 """Nodes that are computed at a time, at most."""
 ALL_NEIGHBOURS = 2**62

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from despina.graph.graph import Graph
 from despina.learn.collecting import collect
-from despina.learn.cross_entropy import cross_entropy as whole_cross_entropy
+from despina.learn.cross_entropy import cross_entropy
 from despina.learn.embedding import SCORES, Embedding, by_candidates
 from despina.learn.hyperparameters import PRODUCTS, EmbeddingHyperparameters
 from despina.learn.ranking import report
-from despina.learn.shards import Shard, cross_entropy
+from despina.learn.shards import Shard
 from despina.learn.triples import Ids, Questions
 from despina.learn.workers import Workers
 
@@ -103,7 +103,7 @@ class ShardedEmbedding(Embedding):
             total = self.given.regularization_coef * (total + model.cubes(model.relations[asked.relations[own]]))
         if self.given.relation_prediction_coef:
             pairs = model.relation_query_of(_rows(vectors, ids, asked.entities[own]), _rows(vectors, ids, asked.answers[own]))
-            total = total + self.given.relation_prediction_coef * whole_cross_entropy(
+            total = total + self.given.relation_prediction_coef * cross_entropy(
                 pairs, model.relations, torch.arange(len(pairs)), torch.from_numpy(asked.relations[own]))
         return total / len(asked)
 

@@ -59,7 +59,8 @@ class Supervised:
         self._everything = whole_graph(graph, layers=given.num_layer, edge_features=given.use_edge_features, labels=self._carried,
                                        propagates=propagates(graph, given)) if computed_at_once(graph) else None
         self._validation = self._questioner.of_all_nodes(self._members.judged) if self._everything else None
-        self._whole = trains_whole(graph, given.batch_size)
+        own = self._own(self._members.train)
+        self._whole = self._questioner.of_all_nodes(own) if trains_whole(graph, given.batch_size) else None
         self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
         self._seed = seed
         self._random = np.random.default_rng(seed)
@@ -100,8 +101,7 @@ class Supervised:
     def steps(self) -> Iterator[Callable[[], Tensor]]:
         """The steps of an epoch."""
         if self._everything and self._whole and not self._carried:
-            asked = self._members.train
-            yield partial(self._descend, self._everything, self._questioner.of_all_nodes(self._own(asked)), asked)
+            yield partial(self._descend, self._everything, self._whole, self._members.train)
             return
         if self._everything and self._whole:
             asked = self._random.permutation(self._members.train)[:max(1, round(ASKED * len(self._members.train)))]

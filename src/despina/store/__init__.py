@@ -31,7 +31,7 @@ from despina.store.sqlite import SqliteDatabase
 if TYPE_CHECKING:
     from despina.store.postgres import PostgresDatabase
 
-__all__ = ["PrefixTaken", "Stores", "copy_into", "is_networked", "open_endpoint_store", "open_key_store", "open_store",
+__all__ = ["PrefixTaken", "Stores", "copy_into", "is_networked", "open_key_store", "open_store",
            "open_stores"]
 
 
@@ -76,11 +76,6 @@ def open_stores(url: str | Path) -> Stores:
 def open_store(url: str | Path) -> JobStore:
     """Open the jobs at ``url`` alone (see ``open_stores``)."""
     return open_stores(url).jobs
-
-
-def open_endpoint_store(url: str | Path) -> EndpointStore:
-    """Open the endpoints that are kept beside the jobs at ``url`` (see ``open_stores``)."""
-    return open_stores(url).endpoints
 
 
 def open_key_store(url: str | Path) -> KeyStore:

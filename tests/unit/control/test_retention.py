@@ -54,7 +54,7 @@ def start(parts: app.Parts, tmp_path: Path, job_id: str, export: str = "finite")
 
 def retention(parts: app.Parts, *, days: int) -> Retention:
     """One that keeps runs for a day, so many days from now."""
-    return Retention(jobs=parts.stores.jobs, endpoints=parts.stores.endpoints, engine=parts.engine, runs=parts.engine,
+    return Retention(jobs=parts.stores.jobs, endpoints=parts.stores.endpoints, engine=parts.engine,
                      clock=LaterClock(days * DAY_MS), keep_ms=DAY_MS)
 
 
