@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from despina.api.openapi.answers import NUMBER, TEXT, an_object, list_of, ref
+from despina.api.openapi.answers import NUMBER, TEXT, WHOLE, an_object, list_of, ref
 from despina.api.openapi.members import Schema
 from despina.core.task import Task
 
@@ -19,10 +19,11 @@ _ITEM: Schema = an_object({}, {name: _nullable("string") for name in ("nodeId", 
 _ITEMS: Schema = {"type": "array", "maxItems": _MAX_ITEMS, "items": ref("InvocationItem")}
 
 FORMS: dict[str, Schema] = {
-    "Invocation": an_object({"data": an_object({}, {"globalParameters": ref("InvocationParameters"), "nodes": _ITEMS,
-                                                    "edges": _ITEMS})}, {
+    "Invocation": an_object({}, {
+        "data": an_object({}, {"globalParameters": ref("InvocationParameters"), "nodes": _ITEMS, "edges": _ITEMS}),
         "version": {"const": "v1"},
-        "mode": _nullable("string", enum=["predict_tail", "predict_head", "embed_knn", "node_predict", "edge_predict", None]),
+        "mode": _nullable("string", enum=["predict_tail", "predict_head", "embed_knn", "node_predict", "edge_predict", "describe",
+                                          None]),
         "subgraph": {"oneOf": [ref("Subgraph"), {"type": "null"}]}, "explain": {"type": "boolean", "default": False}}),
     "InvocationParameters": an_object({}, {
         "topk": _nullable("integer", minimum=1), "threshold": _nullable("number"), "fanout": _nullable("integer", minimum=1),
@@ -35,9 +36,18 @@ FORMS: dict[str, Schema] = {
             "fromType": TEXT, "toType": TEXT, "properties": _OWN}))},
         "Nodes and edges that are there beside those of the graph."),
     "Predicted": an_object({
-        "version": {"const": "v1"}, "task": {"type": "string", "enum": [task.value for task in Task]},
-        "output": an_object({}, {"nodes": list_of(ref("PredictedItem")), "edges": list_of(ref("PredictedItem"))})}, {
-        "property": TEXT}),
+        "version": {"const": "v1"}, "task": {"type": "string", "enum": [task.value for task in Task]}}, {
+        "output": an_object({}, {"nodes": list_of(ref("PredictedItem")), "edges": list_of(ref("PredictedItem"))}),
+        "property": TEXT, "description": ref("ModelDescription")}),
+    "ModelDescription": an_object({
+        "model": TEXT, "classes": list_of(TEXT), "explains": {"type": "boolean"}, "takesSubgraphs": {"type": "boolean"},
+        "nodeTypes": list_of(an_object({"name": TEXT, "count": WHOLE, "predicted": {"type": "boolean"}, "samples": list_of(TEXT),
+                                        "properties": list_of(ref("DescribedProperty"))})),
+        "edgeTypes": list_of(an_object({
+            "source": TEXT, "relation": TEXT, "destination": TEXT, "count": WHOLE, "predicted": {"type": "boolean"},
+            "samples": list_of(an_object({"headNodeId": TEXT, "tailNodeId": TEXT})),
+            "properties": list_of(ref("DescribedProperty"))}))}, description="The answer to the mode `describe`."),
+    "DescribedProperty": an_object({"name": TEXT, "kind": TEXT, "example": {}}),
     "PredictedItem": an_object({}, {
         **_ITEM["properties"], "predictions": list_of(ref("Prediction")), "error": an_object({"code": TEXT, "message": TEXT}),
         "explanation": ref("Explanation")}),
@@ -52,6 +62,7 @@ FORMS: dict[str, Schema] = {
 }
 
 QUESTIONS: dict[str, Any] = {
+    "what the model is about": {"mode": "describe"},
     "a property of nodes": {"data": {"globalParameters": {"topk": 3}, "nodes": [{"nodeId": "1"}]}},
     "a property of edges": {"data": {"globalParameters": {"edgeType": "liked"},
                                      "edges": [{"headNodeId": "r1", "tailNodeId": "b9"}]}},
@@ -68,6 +79,13 @@ QUESTIONS: dict[str, Any] = {
 }
 
 PREDICTED: dict[str, Any] = {
+    "what the model is about": {"version": "v1", "task": "node_class", "property": "continent", "description": {
+        "model": "rgcn", "classes": ["AF", "AN", "AS", "EU", "NA", "OC", "SA"], "explains": True, "takesSubgraphs": True,
+        "nodeTypes": [{"name": "airport", "count": 3503, "predicted": True, "samples": ["1", "12", "21"], "properties": [
+            {"name": "runways", "kind": "numerical", "example": 5}]}],
+        "edgeTypes": [{"source": "airport", "relation": "route", "destination": "airport", "count": 50637, "predicted": False,
+                       "samples": [{"headNodeId": "1", "tailNodeId": "3"}], "properties": [
+                           {"name": "dist", "kind": "numerical", "example": 809}]}]}},
     "a property of nodes": {"version": "v1", "task": "node_class", "property": "continent", "output": {"nodes": [
         {"nodeId": "1", "predictions": [{"class": "NA", "score": 0.99}, {"class": "SA", "score": 0.01}]},
         {"nodeId": "nobody", "error": {"code": "UnknownNode", "message": "There is no node 'nobody' of type 'airport' in the graph "
