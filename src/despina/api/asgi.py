@@ -113,7 +113,7 @@ class Api:
         self._limits = Limits(settings, clock)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._reads = Reads(self._threads) if networked else None
-        metrics = EndpointMetrics()
+        self._measured = metrics = EndpointMetrics()
         self._invoker = Invoker(plane.endpoints, metrics, self._reads)
         operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, metrics, datetime.now(UTC)))
         self._routes = Routes((*operations, openapi_operation(operations)))
@@ -229,7 +229,8 @@ class Api:
 
             return edge.Console(self._plane, settings=self._settings, cluster=self._cluster, gate=self._gate,
                                 sessions=self._sessions, limits=self._limits, invoker=self._invoker, threads=self._threads,
-                                reads=self._reads)
+                                reads=self._reads, metrics=self._measured,
+                                audit_folder=self._audit.folder if self._audit is not None else None)
 
         if self._console is None:
             self._console = asyncio.get_running_loop().run_in_executor(self._threads, opened)

@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
+from despina.api.latencies import Latencies, Seen
 from despina.core.endpoint import Endpoint
 
 BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -49,6 +50,12 @@ class EndpointMetrics:
         if measured is None:
             measured = self._measured[endpoint_id] = Measured()
         return measured
+
+    def seen(self, endpoint_id: str) -> Seen:
+        """What was counted of an endpoint so far."""
+        measured = self._measured.get(endpoint_id, Measured())
+        return Seen(latencies=Latencies(bounds=BOUNDS, buckets=tuple(measured.buckets)), errors=measured.errors,
+                    in_flight=measured.in_flight)
 
     def exposition(self, endpoints: Iterable[Endpoint]) -> str:
         """The text that Prometheus reads. What was counted of endpoints that are gone is forgotten."""

@@ -44,8 +44,8 @@ def describe(served: Artefacts, *, scripted: bool) -> Answer:
         "classes": list(graph.target.classes[:MAX_CLASSES]),
         "explains": own and layout.model not in KGE,
         "takesSubgraphs": own or scripted,
-        "nodeTypes": [_node_type(graph, kind, encodings and encodings.node_type(kind)) for kind in node_types[:MAX_TYPES]],
-        "edgeTypes": [_edge_type(graph, kind, encodings and encodings.edge_type(kind)) for kind in edge_types[:MAX_TYPES]],
+        "nodeTypes": [_node_type(graph, kind, encodings.node_type(kind) if encodings else None) for kind in node_types[:MAX_TYPES]],
+        "edgeTypes": [_edge_type(graph, kind, encodings.edge_type(kind) if encodings else None) for kind in edge_types[:MAX_TYPES]],
     }
 
 
