@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from tests.browser.sites import MODES, Site, start_site
+from tests.browser.sites import MODES, Site, end_site, start_site
 from tests.browser.strict import AXE, DESK, Strict, sign_in
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -41,7 +41,7 @@ def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory, trained_da
     started = {mode: start_site(mode, folder / mode, trained_data) for mode in MODES}
     yield started
     for site in started.values():
-        site.server.stop()
+        end_site(site)
 
 
 @pytest.fixture(params=MODES)

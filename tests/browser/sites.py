@@ -1,14 +1,18 @@
 """The servers that the browser visits: one that believes everybody, one that people sign in to; both with the same jobs."""
 
 import json
+import os
 import shutil
+import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.browser.endpoint_visits import SERVED
 from tests.browser.recorded import of_every_status, record
-from tests.serving import Server
-from tests.wire.guarded import Keys
+from tests.serving import Server, wait_for
+from tests.wire.guarded import Keys, client
 
 from despina.auth.issuing import issue
 from despina.auth.secrets import load_box
@@ -20,7 +24,8 @@ MODES = ("open", "guarded")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A server with jobs of every status; a completed data-processing job ``dp`` and training job ``tr`` are real."""
+    """A server with jobs of every status; a completed data-processing job ``dp`` and training job ``tr``, and the endpoint that
+    serves its model, are real."""
 
     mode: str
     server: Server
@@ -41,7 +46,18 @@ def start_site(mode: str, folder: Path, trained: Path) -> Site:
     alice = {} if mode == "open" else principal(folder, "alice", "*")
     ruth = {} if mode == "open" else principal(folder, "ruth", "neptune-db:Get*", "neptune-db:List*")
     server = Server(folder, *(["--iam-auth"] if mode == "guarded" else [])).start()
+    neptune = client(server, alice) if alice else server.boto3()
+    neptune.create_ml_endpoint(id=SERVED, mlModelTrainingJobId="tr")
+    wait_for("the endpoint", lambda: neptune.get_ml_endpoint(id=SERVED)["status"] == "InService")
     return Site(mode=mode, server=server, keys=alice, reader=ruth)
+
+
+def end_site(site: Site) -> None:
+    """End the server, and the endpoints that outlive it."""
+    site.server.stop()
+    for pid in site.server.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:

@@ -5,6 +5,7 @@ A new page needs an entry: a GET by an example of its path, a POST by a function
 
 from collections.abc import Callable
 
+from tests.browser import endpoint_visits
 from tests.browser.strict import Strict, sign_in
 
 from despina.core.job import JobKind
@@ -18,6 +19,7 @@ EXAMPLES: dict[str, str] = {
     "/console/modeltraining/{id}/cancel": "/console/modeltraining/continents-waiting/cancel",
     "/console/dataprocessing/{id}/cancel": "/console/dataprocessing/airports-waiting/cancel?clean=true",
     "/console/modeltransform/{id}/cancel": "/console/modeltransform/moved-waiting/cancel",
+    **endpoint_visits.EXAMPLES,
 }
 """Pages that are looked at: a path for each pattern."""
 
@@ -50,6 +52,7 @@ ACTIONS: dict[str, Callable[[Strict], None]] = {
     "/console/sign-in": _sign_in,
     "/console/sign-out": _sign_out,
     **{f"/console/{kind}/{{id}}/cancel": _cancel(kind) for kind in JobKind},
+    **endpoint_visits.ACTIONS,
 }
 """Pages that something is sent to: what does so for each pattern."""
 

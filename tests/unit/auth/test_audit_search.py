@@ -1,6 +1,5 @@
 """The newest entries of an audit log, backwards: what a plain reading of all of it finds, page by page."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,13 @@ entries = st.builds(entry, st.integers(0, 99), who=st.sampled_from(["alice", "bo
                     status=st.sampled_from([200, 403, 404]), resource=st.sampled_from([None, "one", "two", "back\\slash"]))
 
 
-@given(written=st.lists(entries, max_size=60), size=st.integers(1, 40), chunk=st.integers(1, 2000), max_bytes=st.integers(200, 4000),
-       wanted=st.builds(Wanted, principal=st.sampled_from(["", "alice", 'qu"', "zoë"]), event_name=st.sampled_from(["", "GetMLEndpoint"]),
-                        resource_id=st.sampled_from(["", "one", "back\\slash"]), outcome=st.none() | st.sampled_from(Outcome)),
+wishes = st.builds(
+    Wanted, principal=st.sampled_from(["", "alice", 'qu"', "zoë"]), event_name=st.sampled_from(["", "GetMLEndpoint"]),
+    resource_id=st.sampled_from(["", "one", "back\\slash"]), outcome=st.none() | st.sampled_from(Outcome))
+
+
+@given(written=st.lists(entries, max_size=60), size=st.integers(1, 40), chunk=st.integers(1, 2000), wanted=wishes,
+       max_bytes=st.integers(200, 4000),
        torn=st.booleans())
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 def test_all_pages_together_are_the_log(tmp_path_factory: pytest.TempPathFactory, written: list[Entry], size: int, chunk: int,
@@ -58,7 +61,7 @@ def test_a_page_goes_on_where_it_stood_when_the_file_is_put_aside(tmp_path: Path
     for number in range(10):
         log.write(entry(number))
     first = newest(tmp_path, Wanted(), count=4)
-    os.rename(tmp_path / "audit.jsonl", tmp_path / "audit-20261129T000000000000-1.jsonl")
+    (tmp_path / "audit.jsonl").rename(tmp_path / "audit-20261129T000000000000-1.jsonl")
     log.write(entry(10))
     log.close()
     second = newest(tmp_path, Wanted(), count=4, before=first.older)
