@@ -1,8 +1,8 @@
 """How long a test suite of a user's takes that trains, lists and cancels with the testing kit, from a cold start.
 
 Each round copies ``examples/testing-kit`` and runs pytest on it in a fresh process, as a user does: pytest, the plugin, the server,
-data processing, a training of one trial, its list, a second training that is cancelled with clean, and the end of it all. Beside it,
-in the same round, stands a bare ``import torch``, which every run that trains or predicts has to pay.
+data processing, a training of one trial, its list, a second training that is cancelled with clean, and the end of it all. In the
+same round stands a bare ``import torch``, which every run that trains or predicts has to pay.
 
     python bench/kit.py [--rounds 5]
 """
@@ -52,7 +52,8 @@ def run_pytest() -> float:
         # The plugins of our own tests are not those of the example's project.
         others = [word for name in ("schemathesis", "hypothesispytest", "anyio") for word in ("-p", f"no:{name}")]
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", *others], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-m", "pytest", "-q", *others], cwd=folder, capture_output=True, text=True,
+                              check=False)
         seconds = time.perf_counter() - began
     if done.returncode != 0 or "3 passed" not in done.stdout:
         raise SystemExit(done.stdout + done.stderr)

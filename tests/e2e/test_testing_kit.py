@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -137,20 +136,11 @@ def processes(data_dir: str) -> list[int]:
     return found
 
 
-def test_the_example_trains_lists_and_cancels(tmp_path: Path) -> None:
-    folder = tmp_path / "example"
-    shutil.copytree(ROOT / "examples" / "testing-kit", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    assert "3 passed" in run(folder, TMPDIR=str(temporary))
-    assert not list(temporary.glob("despina-*")), "nothing is left"
-    assert not processes(str(temporary)), "nobody is left"
-
-
 def test_the_fixtures_and_a_server_for_every_worker_of_xdist(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
-    assert "5 passed" in run(project(tmp_path / "servers", SERVERS), "-n", "2", NOTES=str(notes))
+    first, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "6 passed" in run(project(tmp_path / "servers", SERVERS + first), "-n", "2", NOTES=str(notes))
     urls = [path.read_text(encoding="utf-8") for path in notes.iterdir()]
     assert len(urls) == len(set(urls)) == 2
 
@@ -195,6 +185,17 @@ def test_a_setting_that_will_not_do_is_named(settings: dict[str, Any], message: 
 def test_a_setting_that_is_nought_holds() -> None:
     with running({"ml_enabled": False}) as server, pytest.raises(ClientError, match="UnsupportedOperationException"):
         server.client().list_ml_endpoints()
+
+
+def test_an_s3_server_of_the_environment_is_used_with_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with running({"iam_auth": True}) as server:
+        assert server.environment["AWS_ACCESS_KEY_ID"] == "key"
+        assert server.client().list_ml_endpoints()["ids"] == [], "Despina knows the key, too"
+        with pytest.raises(DespinaError, match=r"is on the S3 server http://127\.0\.0\.1:1"):
+            server.s3_path("s3://bank/export")
 
 
 def test_a_test_run_without_the_fixture_pays_nothing() -> None:
