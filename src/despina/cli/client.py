@@ -79,7 +79,7 @@ class Client:
         """
         asked = {**({"neptuneIamRoleArn": self._role} if self._role and body is None else {}), **(query or {})}
         target = "/" + "/".join(quote(segment, safe="") for segment in path)
-        return self._exchange(method, target + (f"?{urlencode(asked)}" if asked else ""),
+        return self._exchange(method, target + (f"?{urlencode(asked, quote_via=quote)}" if asked else ""),
                               b"" if body is None else json.dumps(body).encode(), "neptune-db")
 
     def invoke(self, endpoint: str, body: bytes) -> Any:
