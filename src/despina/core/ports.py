@@ -289,7 +289,7 @@ class Entry(Frozen, frozen=True, kw_only=True):
 
 
 class ArtifactStore(Protocol):
-    """Files and buckets behind four verbs, and a question. All raise ArtifactError with a sentence that names the location."""
+    """Files and buckets behind four verbs, and two questions. All raise ArtifactError with a sentence that names the location."""
 
     def get(self, location: Location) -> PurePath:
         """A local folder or file with the content at ``location``; it is only to be read, by this process and its children."""
@@ -312,6 +312,10 @@ class ArtifactStore(Protocol):
 
     def check_writable(self, location: Location) -> None:
         """Find out, without writing, whether ``put`` could write at ``location``: raises ArtifactError if it could not."""
+        ...
+
+    def latest_ms(self, location: Location) -> int:
+        """How long (ms) after its death a process's last write may take to appear there: a server goes on with what it was sent."""
         ...
 
 
