@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
                                     description="Run the jobs of a data directory without serving the API.")
     reconcile.set_defaults(perform=_reconcile)
     for command in (serve, reconcile):
+        command.add_argument("--metrics-port", metavar="PORT", help="tell Prometheus metrics there, to whoever asks (nowhere)")
         command.add_argument("--data-dir", metavar="DIR", help="where jobs and files are kept (./despina-data)")
         command.add_argument("--database-url", metavar="URL", help="where jobs are kept (a file in the data directory)")
         command.add_argument("--engine", metavar="URL", help="what runs the programs: local, or ray://HOST:PORT (local)")
@@ -90,18 +91,15 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     from despina import app, settings
 
-    app.log_to_stderr(os.environ)
-    app.serve(settings.load(vars(options)), ready=lambda url: print(f"Despina serves at {url}", flush=True),
-              reconciling=not options.api_only)
-    return 0
+    return app.run(lambda: app.serve(settings.load(vars(options)), reconciling=not options.api_only,
+                                     ready=lambda url: print(f"Despina serves at {url}", flush=True)), os.environ)
 
 
 def _reconcile(options: argparse.Namespace) -> int:
     from despina import app, settings
 
-    app.log_to_stderr(os.environ)
-    app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True))
-    return 0
+    return app.run(lambda: app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True)),
+                   os.environ)
 
 
 def _demo(options: argparse.Namespace) -> int:

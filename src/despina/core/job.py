@@ -184,6 +184,8 @@ class RunSpec(Frozen, frozen=True, kw_only=True):
     which mostly waits: it starts at once and takes no core from others."""
     memory_mib: int = 512
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
+    traceparent: str | None = None
+    """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
 
 
 class Progress(Frozen, frozen=True, kw_only=True):
@@ -294,6 +296,8 @@ class Job(Frozen, frozen=True, kw_only=True):
     """The ARN of the principal who started it; None where requests are not signed."""
     stopped_by: str | None = None
     """The ARN of the principal whose wish to stop it was the last that changed anything."""
+    traceparent: str | None = None
+    """The trace that its start belongs to, and so all that is done for it (W3C Trace Context); None: it belongs to none."""
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False
