@@ -20,7 +20,7 @@ from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
 from despina.api.invocation_ids import invocation
 from despina.api.invocations import MAX_INVOCATION_BYTES, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
-from despina.api.metrics import EndpointMetrics, PlaneCollector
+from despina.api.metrics import EndpointMetrics, PlaneCollector, RequestMetrics
 from despina.api.openapi import openapi_operation
 from despina.api.operations import INVOKE_ENDPOINT, LOG_OPERATIONS, OPERATIONS, Operation
 from despina.api.reads import Reads
@@ -113,11 +113,12 @@ class Api:
         self._limits = Limits(settings, clock)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._reads = Reads(self._threads) if networked else None
-        self._metrics, endpoints = metrics or Metrics({}), EndpointMetrics()
-        self._metrics.register(PlaneCollector(plane, endpoints))
-        self._metrics.in_flight.set_function(lambda: self._limits.in_flight)
+        metrics, endpoints = metrics or Metrics({}), EndpointMetrics()
+        metrics.register(PlaneCollector(plane, endpoints))
+        metrics.in_flight.set_function(lambda: self._limits.in_flight)
+        self._measured = RequestMetrics(metrics)
         self._invoker = Invoker(plane.endpoints, endpoints, self._reads)
-        operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, self._metrics, datetime.now(UTC)))
+        operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, metrics, datetime.now(UTC)))
         self._routes = Routes((*operations, openapi_operation(operations)))
         self._request_ids = request_ids()
         self._tells_all = access.isEnabledFor(logging.DEBUG)
@@ -131,7 +132,7 @@ class Api:
         if scope["type"] != "http":
             raise ValueError(f"Despina speaks HTTP, not {scope['type']}.")
         begun, call, failure = time.perf_counter(), Call(request_id=next(self._request_ids)), None
-        logs.about.set(call.told)  # the server software has a context for each request
+        logs.about.set(call)  # the server software has a context for each request
         try:
             body = await self._answer(call, scope, receive)
             content_type = call.operation.content_type if call.operation else b""
@@ -143,10 +144,7 @@ class Api:
             answer, failure = errors.answer(error, call.request_id), error
         if self._audit is not None and (entry := call.entry(scope, answer, failure)):
             self._audit.write(entry)
-        self._metrics.requests.observe((call.operation.name if call.operation else "none", answer.status),
-                                       time.perf_counter() - begun)
-        if failure is not None and (limit := getattr(failure, "limit", None)):
-            self._metrics.refused.labels(limit).inc()
+        self._measured.answered(call.operation, answer.status, time.perf_counter() - begun, failure)
         if self._tells_all:
             access.debug("%s %s: %d, %d bytes in %.3f ms", scope["method"], raw_path(scope).decode("latin-1"), answer.status,
                          len(answer.body), (time.perf_counter() - begun) * 1000)

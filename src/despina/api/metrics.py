@@ -7,14 +7,33 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from despina.api.operations import Operation
 from despina.api.service import ControlPlane
 from despina.core.endpoint import Endpoint
-from despina.core.errors import StoreError
+from despina.core.errors import DespinaError, StoreError
 from despina.core.job import Job, JobKind, RunKind, RunState, Status
-from despina.telemetry.histogram import Histogram
-from despina.telemetry.metrics import QUICK
+from despina.telemetry.histogram import Child, Histogram
+from despina.telemetry.metrics import QUICK, Metrics
 
 logger = logging.getLogger("despina.api")
+
+
+class RequestMetrics:
+    """The requests of this process, counted in the event loop alone."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._children: dict[tuple[str, int], Child] = {}
+
+    def answered(self, operation: Operation | None, status: int, seconds: float, failure: Exception | None) -> None:
+        """A request was answered, after so long."""
+        key = operation.name if operation is not None else "none", status
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._metrics.requests.child(key)
+        child.add(seconds)
+        if failure is not None and isinstance(failure, DespinaError) and failure.limit is not None:
+            self._metrics.refused.labels(failure.limit).inc()
 
 
 class Measured:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import Protocol
 
 import msgspec
 
@@ -17,9 +18,16 @@ from despina.core.errors import DespinaError
 
 log = logging.getLogger("despina")
 
-About = Callable[[], Mapping[str, str | None]]
+
+class About(Protocol):
+    """What is being worked on."""
+
+    def told(self) -> Mapping[str, str | None]:
+        """By the names of ``NAMES``, as it is known when an entry is written."""
+        ...
+
+
 about: ContextVar[About | None] = ContextVar("about", default=None)
-"""Tells what is being worked on, by the names of ``NAMES``, as it is known when an entry is written."""
 NAMES = ("request_id", "operation", "principal", "job_kind", "job_id", "run_id")
 """In the order of their telling."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -55,8 +63,8 @@ class Json(logging.Formatter):
 
 def belongings(record: logging.LogRecord) -> dict[str, str]:
     """What the entry belongs to, as far as that is known; what is given with it (``extra``) comes first."""
-    tell = about.get()
-    told = {**(tell() if tell is not None else {}), **{name: value for name, value in vars(record).items() if name in NAMES}}
+    work = about.get()
+    told = {**(work.told() if work is not None else {}), **{name: value for name, value in vars(record).items() if name in NAMES}}
     return {name: value for name in NAMES if (value := told.get(name)) is not None}
 
 

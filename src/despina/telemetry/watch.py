@@ -41,7 +41,7 @@ class Watch:
     @contextmanager
     def reconciling(self, job: Job) -> Iterator[None]:
         """See ``Telemetry``. What is logged meanwhile belongs to the job."""
-        token = about.set(lambda: {"job_kind": job.kind, "job_id": job.id})
+        token = about.set(_About(job))
         begun, outcome = time.perf_counter(), "failed"
         try:
             yield
@@ -79,6 +79,17 @@ class Watch:
     def traceparent_of(self, job: Job, run_id: str) -> str | None:  # noqa: ARG002
         """See ``Telemetry``."""
         return None
+
+
+class _About:
+    """A job that is being reconciled."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def told(self) -> dict[str, str | None]:
+        """See ``logs.About``."""
+        return {"job_kind": self._job.kind, "job_id": self._job.id}
 
 
 class _Timed(AbstractContextManager[None]):

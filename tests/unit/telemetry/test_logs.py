@@ -18,7 +18,11 @@ def record(message: str, **extra: str) -> logging.LogRecord:
 
 
 def test_an_entry_belongs_to_what_is_being_worked_on_and_to_what_is_given_with_it() -> None:
-    token = logs.about.set(lambda: {"job_id": "tr", "job_kind": "modeltraining", "principal": None})
+    class Work:
+        def told(self) -> dict[str, str | None]:
+            return {"job_id": "tr", "job_kind": "modeltraining", "principal": None}
+
+    token = logs.about.set(Work())
     try:
         entry = json.loads(logs.Json().format(record("naïve \ud800\nline", run_id="r-1")))
         assert logs.Text().format(record("said", run_id="r-1")).endswith(
