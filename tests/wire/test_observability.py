@@ -87,7 +87,7 @@ def test_waits_steps_and_runs_are_counted_once(told: Told) -> None:
 
 
 def test_a_training_is_seen_while_it_runs_and_no_longer(told: Told) -> None:
-    place = {"job": "tr", "trial": "0"}
+    place = {"job_id": "tr", "trial": "0"}
     epoch = told.during.value("despina_training_epoch", **place)
     assert epoch is not None
     assert told.epochs[0] <= epoch <= told.epochs[1]

@@ -122,7 +122,7 @@ def _jobs(counts: dict[tuple[JobKind, Status], int]) -> Metric:
 
 def _trainings(jobs: tuple[Job, ...]) -> Iterator[Metric]:
     """The newest of the trials that run."""
-    labels = ("job", "trial")
+    labels = ("job_id", "trial")
     epoch = GaugeMetricFamily("despina_training_epoch", "The last epoch that a running trial has ended.", labels=labels)
     epochs = GaugeMetricFamily("despina_training_epochs", "The epochs that it has at most.", labels=labels)
     metric = GaugeMetricFamily("despina_training_metric", "Its metric on the validation part, as it was measured last.",
