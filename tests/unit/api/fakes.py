@@ -19,6 +19,7 @@ from despina.core.job import Job, JobKind, Status
 from despina.core.names import Cluster
 from despina.core.ports import Connection, Page
 from despina.core.principal import Caller
+from despina.core.report import JobReport
 from despina.core.requests import (
     CancelJob,
     CreateEndpoint,
@@ -75,6 +76,9 @@ class FakeJobs:
 
     def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
         return tuple(self.get(kind, job_id) for job_id in job_ids)
+
+    def report(self, kind: JobKind, job_id: str) -> JobReport:
+        return JobReport(job=self.get(kind, job_id), courses={})
 
     def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:
         job = self.get(kind, request.id)
