@@ -92,6 +92,8 @@ def test_a_training_is_seen_while_it_runs_and_no_longer(told: Told) -> None:
     assert epoch is not None
     assert told.epochs[0] <= epoch <= told.epochs[1]
     assert told.during.value("despina_training_epochs", **place) == EPOCHS
+    assert (told.during.value("despina_training_loss", **place) or 0) > 0
+    assert (told.during.value("despina_training_examples_per_second", **place) or 0) > 36, "an epoch of 36 takes less than a second"
     value = told.during.value("despina_training_metric", **place, metric="acc")
     best = told.during.value("despina_training_metric_best", **place, metric="acc")
     assert value is not None

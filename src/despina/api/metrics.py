@@ -129,14 +129,19 @@ def _trainings(jobs: tuple[Job, ...]) -> Iterator[Metric]:
                                labels=(*labels, "metric"))
     best = GaugeMetricFamily("despina_training_metric_best", "The best value of its metric so far.", labels=(*labels, "metric"))
     running = [(job.id, run) for job in jobs for run in job.runs if run.kind is RunKind.TRIAL and run.state is RunState.RUNNING]
+    loss = GaugeMetricFamily("despina_training_loss", "The loss of the last step of its last epoch.", labels=labels)
+    rate = GaugeMetricFamily("despina_training_examples_per_second", "The examples a second of its last epoch.", labels=labels)
     for job_id, run in running:
         said, place = run.progress, (job_id, str(run.number))
         if said is None or said.unit != "epoch":
             continue
         epoch.add_metric(place, said.step)
         epochs.add_metric(place, said.of)
+        for family, value in ((loss, said.loss), (rate, said.rate)):
+            if value is not None:
+                family.add_metric(place, value)
         if said.value is not None:
             metric.add_metric((*place, said.metric or ""), said.value)
         if said.best is not None:
             best.add_metric((*place, said.metric or ""), said.best)
-    yield from (epoch, epochs, metric, best)
+    yield from (epoch, epochs, loss, rate, metric, best)

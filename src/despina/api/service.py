@@ -6,6 +6,7 @@ from despina.core.endpoint import Endpoint
 from despina.core.job import Job, JobKind, Status
 from despina.core.ports import Connection, Page
 from despina.core.principal import Caller
+from despina.core.report import JobReport
 from despina.core.requests import CancelJob, CreateEndpoint, ListEndpoints, ListJobs, ReadJobLogs, StartRequests
 
 
@@ -36,6 +37,10 @@ class JobService(Protocol):
     def active(self) -> tuple[dict[tuple[JobKind, Status], int], tuple[Job, ...]]:
         """How many jobs of each kind have not ended, by status; and the newest trainings of these, with what their trials that
         run tell of their progress at this moment."""
+        ...
+
+    def report(self, kind: JobKind, job_id: str) -> JobReport:
+        """All that is shown of a job. Reads files: not for the event loop. Raises JobNotFound."""
         ...
 
     def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:

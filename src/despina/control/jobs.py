@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from despina.control import recorded
 from despina.control.basis import Bases, JobRules, memory_mib
 from despina.control.hints import Hints
+from despina.control.reports import Reports
 from despina.core import plans
 from despina.core.errors import (
     JobEnded,
@@ -17,6 +18,7 @@ from despina.core.lifecycle import Seen, observed
 from despina.core.location import Location
 from despina.core.ports import ArtifactStore, Clock, Engine, JobStore, ListQuery, Page, RoleBounds, RunLogs
 from despina.core.principal import Caller
+from despina.core.report import JobReport
 from despina.core.requests import (
     CancelJob,
     ListJobs,
@@ -50,6 +52,7 @@ class Jobs:
         self._hints = hints
         self._rules = rules
         self._bounds = bounds
+        self._reports = Reports(store=store, logs=logs, artifacts=artifacts)
         self._bases = Bases(store=store, artifacts=artifacts, rules=rules, bounds=bounds)
 
     def start(self, request: StartRequests, caller: Caller) -> Job:
@@ -106,6 +109,10 @@ class Jobs:
         page = self._store.list_ids(ListQuery(kind=JobKind.MODEL_TRAINING, statuses=(Status.IN_PROGRESS,), limit=MOST_WATCHED))
         jobs = (self._store.get(JobKind.MODEL_TRAINING, job_id) for job_id in page.ids)
         return self._store.count_active(), tuple(self._fresh(job, (RunState.RUNNING,)) for job in jobs if job is not None)
+
+    def report(self, kind: JobKind, job_id: str) -> JobReport:
+        """All that is shown of a job: the course of its runs, and what it wrote about itself. Raises JobNotFound."""
+        return self._reports.of(self._fresh(self.get(kind, job_id)))
 
     def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:
         """Record the wish to stop the job, with ``clean`` also to delete its artefacts; the job as it is then.
