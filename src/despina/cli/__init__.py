@@ -89,6 +89,7 @@ def _add_servers(commands: Commands) -> None:
                          example="despina reconcile --data-dir /var/lib/despina")
     reconcile.set_defaults(perform=_reconcile)
     for command in (serve, reconcile):
+        command.add_argument("--metrics-port", metavar="PORT", help="tell Prometheus metrics there, to whoever asks (nowhere)")
         add_settings(command)
 
 
@@ -123,18 +124,15 @@ def add_settings(command: argparse.ArgumentParser) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from despina import app, settings
 
-    app.log_to_stderr(os.environ)
-    app.serve(settings.load(vars(options)), ready=lambda url: print(f"Despina serves at {url}", flush=True),
-              reconciling=not options.api_only)
-    return 0
+    return app.run(lambda: app.serve(settings.load(vars(options)), reconciling=not options.api_only,
+                                     ready=lambda url: print(f"Despina serves at {url}", flush=True)), os.environ)
 
 
 def _reconcile(options: argparse.Namespace) -> int:
     from despina import app, settings
 
-    app.log_to_stderr(os.environ)
-    app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True))
-    return 0
+    return app.run(lambda: app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True)),
+                   os.environ)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from despina.core.errors import LeaseLost, WorkFailed
 from despina.core.job import Job, JobKind, RunState, Status
 from despina.core.lifecycle import Command, Seen, Stop, advance, next_moment
 from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, ListQuery
+from despina.core.telemetry import SILENCE, Telemetry
 
 log = logging.getLogger("despina.reconciler")
 
@@ -37,9 +38,10 @@ class Reconciler:
     """
 
     def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock,
-                 hints: Hints[tuple[JobKind, str]], stalled_after: int) -> None:
+                 hints: Hints[tuple[JobKind, str]], stalled_after: int, telemetry: Telemetry = SILENCE) -> None:
         """``stalled_after``: how long (ms) a trial may give no sign of life."""
         self._stalled_after = stalled_after
+        self._telemetry = telemetry
         self._store = store
         self._engine = engine
         self._sweeper = Sweeper(store=store, artifacts=artifacts, clock=clock)
@@ -75,7 +77,8 @@ class Reconciler:
         if claim is None:
             return key is not None
         try:
-            due_at = self._pass(claim)
+            with self._telemetry.reconciling(claim.job):
+                due_at = self._pass(claim)
         except LeaseLost:
             # The wish has changed or another reconciler has taken over: what was computed here is out of date.
             return True
@@ -108,6 +111,7 @@ class Reconciler:
         job, sweep_at = self._sweeper.sweep(claim.lease, job)
         if job != claim.job:
             self._store.write(claim.lease, job)
+            self._telemetry.written(claim.job, job)
             if job.status is not claim.job.status:
                 log.info("%s %s: %s%s", job.kind, job.id, job.status, f" ({job.failure_reason})" if job.failure_reason else "")
         for command in commands:
@@ -121,7 +125,7 @@ class Reconciler:
             self._engine.stop(command.run_id)
             return
         spec = next(run.spec for run in job.runs if run.id == command.run_id)
-        self._engine.submit(spec)
+        self._engine.submit(replace(spec, traceparent=self._telemetry.traceparent_of(job, spec.run_id)))
         if plans.trials_wanted(job) > 1:
             # While the strategy run works there is time to import what proposes the second trial.
             tuner.warm()

@@ -15,7 +15,7 @@ from despina.control.jobs import Jobs
 from despina.control.reconciler import LOOK_AGAIN_MS, Reconciler
 from despina.control.sweeping import LEASE_MS, LONGEST_OUTAGE_MS
 from despina.core.errors import ArtifactError, ArtifactsUnavailable, JobEnded
-from despina.core.job import Job, JobKind, Observation, RunSpec, RunState, Status
+from despina.core.job import Job, JobKind, Observation, Progress, RunSpec, RunState, Status
 from despina.core.lifecycle import STALLED_AFTER_MS
 from despina.core.location import Location
 from despina.core.ports import Entry, JobStore
@@ -69,6 +69,12 @@ class HandDriven:
 
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         return b"", offset
+
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        return ()
+
+    def content(self, location: Location, *, limit: int) -> bytes:
+        raise ArtifactError(str(location))
 
     def get(self, location: Location) -> PurePath:
         raise ArtifactError(str(location))
@@ -223,8 +229,9 @@ def test_a_sweep_that_fails_is_noted_and_tried_again_until_it_is_done(world: Wor
     world.clean()
     for _ in range(1_200):
         world.later(1_000)
-    assert not world.job.swept
-    (note,) = world.job.notes
+    waiting = world.job
+    assert not waiting.swept
+    (note,) = waiting.notes
     assert "permission denied" in note
     pauses = [round((after - before) / 1000) for before, after in pairwise(tried)]
     assert pauses[:9] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
