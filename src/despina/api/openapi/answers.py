@@ -66,9 +66,10 @@ _JOBS: dict[str, Schema] = {
         "state": {"type": "string", "enum": [state.value for state in RunState]}}, {
         "name": TEXT, "progress": ref("Progress"), "startedAt": TIME, "finishedAt": TIME, "parameters": {"type": "object"},
         "objective": NUMBER, "estimate": ref("Estimate"), "warnings": list_of(TEXT), "failureReason": TEXT,
+        "usage": an_object({"cpuSeconds": NUMBER, "peakMemoryBytes": WHOLE}),
         "result": an_object({}, dict.fromkeys(("nodes", "edges", "rows", "train", "valid", "test", "added", "removed"), WHOLE))}),
     "Progress": an_object({"at": TIME, "step": WHOLE, "of": WHOLE, "unit": TEXT}, {
-        "metric": TEXT, "value": NUMBER, "best": NUMBER, "estimate": ref("Estimate")}),
+        "metric": TEXT, "value": NUMBER, "best": NUMBER, "loss": NUMBER, "estimate": ref("Estimate")}),
     "Estimate": an_object({
         "files": WHOLE, "inputBytes": WHOLE, "rows": WHOLE, "nodes": WHOLE, "edges": WHOLE,
         "nodeTypes": list_of(ref("TypeEstimate")), "edgeTypes": list_of(ref("TypeEstimate")), "sampled": {"type": "boolean"},
