@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
+from tests.browser.sites import SERVED
 from tests.browser.strict import Strict
-
-SERVED = "served"
-"""The endpoint that every site has, in service."""
 
 EXAMPLES: dict[str, str] = {
     "/console/endpoints": "/console/endpoints",

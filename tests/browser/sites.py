@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.browser.endpoint_visits import SERVED
 from tests.browser.recorded import of_every_status, record
 from tests.serving import Server, wait_for
 from tests.wire.guarded import Keys, client
@@ -20,6 +19,8 @@ from despina.core.principal import Principal
 from despina.store import open_key_store
 
 MODES = ("open", "guarded")
+SERVED = "served"
+"""The endpoint that every site has, in service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import NewPage
-from tests.browser.endpoint_visits import SERVED, ask_for_a_sample, create
-from tests.browser.sites import Site
+from tests.browser.endpoint_visits import ask_for_a_sample, create
+from tests.browser.sites import SERVED, Site
 from tests.browser.strict import Strict, check_access, sign_in
 from tests.wire.endpoints import runtime
 

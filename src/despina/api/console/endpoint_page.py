@@ -10,7 +10,16 @@ from despina.api.console.descriptions import Described
 from despina.api.console.endpoints import PATH, client
 from despina.api.console.latency_chart import drawn
 from despina.api.console.page import ConsoleRequest, Page, Reply
-from despina.api.console.prediction_form import Filled, example_subgraph, field_of, filled, request_of, samples, with_sample
+from despina.api.console.prediction_form import (
+    Filled,
+    example_subgraph,
+    field_of,
+    field_of_item,
+    filled,
+    request_of,
+    samples,
+    with_sample,
+)
 from despina.api.console.prediction_words import shown
 from despina.core.endpoint import Endpoint
 from despina.core.errors import AccessDenied, DespinaError, JobNotFound, UnreadableParameter
@@ -102,7 +111,7 @@ def _predict(request: ConsoleRequest) -> Reply:
     [[item]] = answer["output"].values()
     if "error" in item:
         message = item["error"]["message"]
-        errors = {field_of(message, given): message}
+        errors = {field_of_item(message, given): message}
     values = {"answer": None if errors else shown(described, asked, item), "asked": _pretty(asked), "answered": _pretty(answer),
               "code": _code(request, endpoint, asked)}
     return _page(request, endpoint, values, given=given, errors=errors)

@@ -165,13 +165,15 @@ def request_of(described: Described, given: Mapping[str, str]) -> tuple[dict[str
 
 
 def field_of(message: str, given: Mapping[str, str]) -> str:
-    """The field that an error of the model is about; ``""``: of none alone."""
+    """The field that the model's refusal of a request is about; ``""``: none alone."""
     if "subgraph" in message.lower():
         return "subgraph" if given.get("subgraph") else ""
-    quoted = re.findall(r"'([^']+)'", message)
-    by_value = [name for name in ("node", "head", "tail") for text in quoted[:1] if given.get(name) == text]
-    by_member = [_FIELDS[text] for text in quoted if text in _FIELDS]
-    return next(iter((*by_value, *by_member)), "")
+    return next((_FIELDS[text] for text in re.findall(r"'(\w+)'", message) if text in _FIELDS), "")
+
+
+def field_of_item(message: str, given: Mapping[str, str]) -> str:
+    """The field with the id that the model's error of an item quotes; ``""``: none does."""
+    return next((name for name in ("node", "head", "tail") if given.get(name) and f"'{given[name]}'" in message), "")
 
 
 def _whole(text: str, errors: dict[str, str]) -> int:

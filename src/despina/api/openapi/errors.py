@@ -85,7 +85,8 @@ _EXAMPLES: dict[str, DespinaError] = {
         "arn:aws:neptune-db:us-east-1:123456789012:cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ/* because no identity-based policy allows "
         "the action."),
     "too many requests": TooManyRequests(
-        "The server already answers 64 requests, the most that limits.max_in_flight allows. Try again in 1 s.", retry_after=1),
+        "The server already answers 64 requests, the most that limits.max_in_flight allows. Try again in 1 s.", retry_after=1,
+        limit="max_in_flight"),
     "no such endpoint": NoSuchEndpoint("Endpoint routes was not found: it must be the name of an endpoint, or its id."),
     "an endpoint that is being created": EndpointNotReady("The endpoint 'routes' is Creating: it does not answer yet."),
     "no replica answers": EndpointUnavailable("None of the replicas of the endpoint 'routes' answered within 20 s. Its details and "
