@@ -44,7 +44,8 @@ def test_all_pages_together_are_the_log(tmp_path_factory: pytest.TempPathFactory
     log.close()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(audit_search, "_CHUNK", chunk)
-        found, before = [], None
+        found: list[Entry] = []
+        before: str | None = None
         while True:
             page = newest(folder, wanted, count=size, before=before, most=1500)
             assert len(page.entries) <= size

@@ -363,7 +363,7 @@ def test_what_a_model_is_about_is_enough_to_ask_it(serve: Serve, graph: Graph, m
         assert {(sample["headNodeId"], sample["tailNodeId"]) for sample in kind["samples"]} <= there
         assert kind["samples"]
     mode = "predict_tail" if document["task"] == Task.LINK_PREDICT else None
-    questions = [({}, {"nodes": [{"nodeId": sample} for sample in kind["samples"]]})
+    questions: list[tuple[Json, Json]] = [({}, {"nodes": [{"nodeId": sample} for sample in kind["samples"]]})
                  for kind in told["nodeTypes"] if kind["predicted"]]
     questions += [({"edgeType": ",".join((kind["source"], kind["relation"], kind["destination"]))}, {"edges": kind["samples"]})
                   for kind in told["edgeTypes"] if kind["predicted"]]

@@ -1,5 +1,6 @@
 """Making an endpoint, having it serve another model, and deleting it: the forms, the question, and the deeds."""
 
+from despina.api.console.cancelling import roles_to_choose
 from despina.api.console.endpoints import PATH
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
 from despina.core.endpoint import Endpoint
@@ -66,7 +67,7 @@ def _wish(request: ConsoleRequest, endpoint_id: str | None, *, update: bool) -> 
     training = kind == JobKind.MODEL_TRAINING
     return CreateEndpoint(
         id=endpoint_id, update=update, instance_count=int(text), ml_model_training_job_id=job if training else None,
-        ml_model_transform_job_id=None if training else job)
+        ml_model_transform_job_id=None if training else job, neptune_iam_role_arn=request.form.get("role"))
 
 
 def _form(request: ConsoleRequest, updated: Endpoint | None, *, problem: str = "") -> Reply:
@@ -77,7 +78,7 @@ def _form(request: ConsoleRequest, updated: Endpoint | None, *, problem: str = "
         "endpoint_form.html", updated=updated, problem=problem, jobs=_offered(request), id=given.get("id", ""),
         chosen=given.get("job", f"{version.kind}/{version.job_id}" if version else ""), instances=given.get("instances", instances),
         action=f"{PATH}/{updated.id}/update" if updated else NEW, back=f"{PATH}/{updated.id}" if updated else PATH,
-        max_instances=_MAX_INSTANCES)
+        max_instances=_MAX_INSTANCES, roles=roles_to_choose(request))
 
 
 def _offered(request: ConsoleRequest) -> tuple[Served, ...]:
@@ -95,11 +96,13 @@ def _ask(request: ConsoleRequest) -> Reply:
         "confirm_dialog.html" if request.fragment else "confirm.html", question=f"Delete the endpoint {endpoint.id}?",
         texts=["Its replicas are ended, and who asks it is refused from then on.",
                "The job's artefacts stay, and can be served again."],
-        deleted="", action=f"{PATH}/{endpoint.id}/delete", hidden={"back": f"{PATH}/{endpoint.id}"}, yes="Delete it", no="Keep it")
+        roles=roles_to_choose(request), deleted="", action=f"{PATH}/{endpoint.id}/delete", hidden={"back": f"{PATH}/{endpoint.id}"},
+        yes="Delete it", no="Keep it")
 
 
 def _delete(request: ConsoleRequest) -> Reply:
-    request.plane.endpoints.delete(CancelJob(id=request.path["id"]), request.caller())
+    wish = CancelJob(id=request.path["id"], neptune_iam_role_arn=request.form.get("role"))
+    request.plane.endpoints.delete(wish, request.caller())
     return request.redirect(PATH)
 
 

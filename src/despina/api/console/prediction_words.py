@@ -163,8 +163,8 @@ def number(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """With its sign: ``+0.4``, ``−0.1``; ``≈ 0`` for less than half a thousandth."""
-    return "≈ 0" if abs(value) < 0.0005 else f"{'−' if value < 0 else '+'}{number(abs(value))}"
+    """With its sign: ``+0.4``, ``−0.1``; ``≈ 0`` for less than a thousandth."""
+    return "≈ 0" if abs(value) < 0.001 else f"{'−' if value < 0 else '+'}{number(abs(value))}"
 
 
 def percent(share: float) -> str:

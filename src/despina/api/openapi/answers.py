@@ -60,7 +60,7 @@ _JOBS: dict[str, Schema] = {
         "processingJob": ref("Resource"), "hpoJob": ref("Resource"), "baseProcessingJob": ref("Resource"),
         "mlModels": list_of(ref("Model")), "models": list_of(ref("Model")), "details": ref("JobDetails")}),
     "JobDetails": an_object({"createdAt": TIME, "prefix": TEXT, "notes": list_of(TEXT), "runs": list_of(ref("Run"))}, {
-        "startedBy": TEXT, "cancelledBy": TEXT, "failureReason": TEXT}, "Despina's own, as all of `details`."),
+        "startedBy": TEXT, "cancelledBy": TEXT, "failureReason": TEXT, "trials": WHOLE}, "Despina's own, as all of `details`."),
     "Run": an_object({
         "id": TEXT, "kind": {"type": "string", "enum": [kind.value for kind in RunKind]}, "number": WHOLE, "attempt": WHOLE,
         "state": {"type": "string", "enum": [state.value for state in RunState]}}, {
