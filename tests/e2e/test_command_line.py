@@ -150,12 +150,14 @@ def test_wait_gives_up_in_time_survives_a_restart_and_leaves_on_ctrl_c(despina: 
         assert "trials 0/2" in waiting.stderr.readline()
         server.stop()
         again = Server(server.data_dir, "--port", server.url.rpartition(":")[2]).start()
-        assert waiting.poll() is None
-        again.wait_for_run("modeltraining", endless, "trial")
-        waiting.send_signal(signal.SIGINT)
-        _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
-    again.stop()
-    server.start()
+        try:
+            assert waiting.poll() is None
+            again.wait_for_run("modeltraining", endless, "trial")
+            waiting.send_signal(signal.SIGINT)
+            _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            again.stop()
+            server.start()
     assert waiting.returncode == 130
     assert said.splitlines()[-1] == "despina: no longer waiting; the work goes on."
     assert "Traceback" not in said

@@ -40,6 +40,8 @@ from despina.engine import open_engine
 from despina.settings import Settings
 from despina.store import is_networked, open_key_store, open_stores
 
+log = logging.getLogger("despina.app")
+
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
 _NOT_FOR_RUNS = ("DESPINA_DATABASE_URL", "PGPASSWORD")
@@ -91,6 +93,9 @@ class Parts:
                          **dict.fromkeys(_NOT_FOR_RUNS, "")},
             folders={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache")},
             on_change=on_change, deployment=cluster(settings).fingerprint, is_service=is_endpoint_run)
+        if settings.engine == "local" and os.environ.get("RAY_ADDRESS"):
+            log.warning("RAY_ADDRESS is set, and the engine is 'local': runs stay on this machine and do not see it. "
+                        "--engine ray://HOST:PORT has a cluster run them.")
         principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None
         self.audit: AuditLog | None = None

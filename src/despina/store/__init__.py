@@ -8,6 +8,7 @@
     sqlite.py migrations.py unchanged.py                      SQLite, its schema, and what need not be read again
     postgres.py postgres_connections.py postgres_migrations.py postgres_listener.py     PostgreSQL
     copying.py                      from SQLite to PostgreSQL
+    facts.py                        what is the matter with a database
     memory.py memory_endpoints.py memory_keys.py              the reference
     paging.py refusals.py           what all of them share
 """
@@ -25,7 +26,7 @@ from despina.store.keys import SqlKeyStore
 from despina.store.memory import MemoryJobStore
 from despina.store.memory_endpoints import MemoryEndpointStore
 from despina.store.memory_keys import MemoryKeyStore
-from despina.store.refusals import PrefixTaken
+from despina.store.refusals import PrefixTaken, no_driver
 from despina.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -121,6 +122,5 @@ def _postgres(url: str) -> "PostgresDatabase":
     try:
         from despina.store.postgres import PostgresDatabase
     except ImportError:
-        raise NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
-                         "'despina[postgres]'.") from None
+        raise no_driver() from None
     return PostgresDatabase(url)
