@@ -1,5 +1,5 @@
 """The command line, ``despina serve | reconcile | doctor | backup | migrate | demo | plan | jobs … | endpoints … | keys … |
-audit``. The verbs of jobs and endpoints speak HTTP alone."""
+audit | completion``. The verbs of jobs and endpoints speak HTTP alone."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """The parser of everything."""
-    from despina.cli import audit, backup, endpoints, jobs, keys, migrate
+    from despina.cli import audit, backup, completion, endpoints, jobs, keys, migrate
 
     whole = Parser(prog="despina", description="An open, self-hosted Neptune ML.",
                    epilog="'despina COMMAND --help' shows a command; docs/cli.md has them all.")
@@ -70,6 +70,11 @@ def parser() -> Parser:
     endpoints.add_commands(commands.add_parser("endpoints", help="create, list, show, ask, update and delete endpoints",
                                                description="Create, list, show, ask, update and delete inference endpoints over "
                                                            "the HTTP API."))
+    shells = add_verb(commands, "completion", "the script by which a shell completes all this", example="despina completion bash",
+                      description="Print the script by which a shell completes commands, verbs, options and file names. For bash: "
+                                  'eval "$(despina completion bash)" in ~/.bashrc.')
+    completion.add_arguments(shells)
+    shells.set_defaults(perform=lambda options: completion.run(options, parser))
     return whole
 
 

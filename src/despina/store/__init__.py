@@ -110,12 +110,17 @@ def is_networked(url: str | Path) -> bool:
 def _open(url: str | Path) -> Database:
     if is_networked(url):
         return _postgres(str(url))
+    return SqliteDatabase(sqlite_path(url))
+
+
+def sqlite_path(url: str | Path) -> Path:
+    """The file that a URL which is none of PostgreSQL names. Raises NotOffered for that of another database."""
     scheme, separator, _ = str(url).partition("://")
     if separator and isinstance(url, str):
         # Only the scheme is named: the rest may hold a password.
         raise NotOffered(f"The setting database_url asks for '{scheme}://', which is not offered: it must be the path of an SQLite "
                          "file, postgresql://user:password@host/database, or ':memory:'.")
-    return SqliteDatabase(Path(url))
+    return Path(url)
 
 
 def _postgres(url: str) -> "PostgresDatabase":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from despina.core.errors import StoreError
 from despina.core.frozen import Frozen
-from despina.store import is_networked, migrations
+from despina.store import is_networked, migrations, sqlite_path
 from despina.store.refusals import no_driver
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def facts_of(url: str | Path) -> StoreFacts:
         StoreError: it cannot be reached, read or written, or is another program's.
         NotOffered: the driver is not installed.
     """
-    return _of_postgres(str(url)) if is_networked(url) else _of_sqlite(Path(url))
+    return _of_postgres(str(url)) if is_networked(url) else _of_sqlite(sqlite_path(url))
 
 
 def _of_sqlite(path: Path) -> StoreFacts:

@@ -21,19 +21,19 @@ import msgspec
 
 from despina.cli import exits
 from despina.cli.doctor import artefacts, configuration, database, engines, machine, network, principals
-from despina.cli.doctor.check import Check, error
+from despina.cli.doctor.check import Check, Name, error
 from despina.core.errors import DespinaError
 from despina.settings import Settings, SettingsError, load
 
 Examination = Callable[[Settings, argparse.Namespace], Iterator[Check]]
 
-EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
-    ("configuration", configuration.examine),
-    ("machine", machine.examine),
+EXAMINATIONS: tuple[tuple[Name, Examination], ...] = (
+    ("settings", configuration.examine),
+    ("data directory", machine.examine),
     ("database", database.examine),
-    ("artefacts", artefacts.examine),
+    ("S3", artefacts.examine),
     ("engine", engines.examine),
-    ("network", network.examine),
+    ("port", network.examine),
     ("principals", principals.examine),
 )
 

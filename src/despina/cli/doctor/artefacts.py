@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from despina.artifacts import ENDPOINTS, open_artifacts
@@ -56,7 +57,8 @@ def examine(settings: Settings, options: argparse.Namespace) -> Iterator[Check]:
 
 def _reach(endpoint: str) -> Check:
     """Whether an HTTP server answers there, and how its clock agrees with ours."""
-    parts, name = urlsplit(endpoint), "S3 server"
+    name: Final = "S3 server"
+    parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return error(name, f"'{endpoint}' is no URL of a server", f"{' or '.join(ENDPOINTS)} must be as https://s3.example.com:8333.")
     try:
@@ -86,7 +88,7 @@ def _reach(endpoint: str) -> Check:
 
 
 def _try(store: ArtifactStore, folder: Path, where: str) -> Iterator[Check]:
-    name = "S3 write and read"
+    name: Final = "S3 write and read"
     if not where:
         yield warning(name, "not tried: credentials and rights are not known to be right",
                       "--location s3://bucket/prefix has a small file written, read and deleted there.")
@@ -119,7 +121,7 @@ def _try(store: ArtifactStore, folder: Path, where: str) -> Iterator[Check]:
 def _advice(refusal: str) -> str:
     cases = (
         ("no bucket", "make the bucket, or name another one with --location."),
-        ("credentials", "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."),
+        ("accept the credentials", "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."),
         ("permission denied for", "let this user write there."),
         ("permission denied", f"the policy of these credentials must allow {', '.join(RIGHTS)} there."),
         ("RequestTimeTooSkewed", "set this machine's clock."),

@@ -2,6 +2,8 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 from despina.cli.doctor.check import Check, error, ok, warning
 from despina.core.errors import DespinaError, NotOffered
@@ -16,9 +18,16 @@ CONNECTIONS = 11
 
 def examine(settings: Settings, _options: argparse.Namespace) -> Iterator[Check]:
     """All of it."""
-    name = "database"
+    name: Final = "database"
+    url = settings.database_url
+    if url == ":memory:":
+        yield warning(name, "jobs are kept in memory, and lost with the process", "leave --database-url out, or name a database.")
+        return
+    if url and "://" not in url and not Path(url).absolute().parent.is_dir():
+        yield error(name, f"there is no folder {Path(url).absolute().parent}", "make it, or correct --database-url.")
+        return
     try:
-        facts = facts_of(settings.database_url or settings.data_dir.absolute() / "despina.db")
+        facts = facts_of(url or settings.data_dir.absolute() / "despina.db")
     except NotOffered as refusal:
         yield error(name, refusal, "correct --database-url, or install what it asks for.")
         return

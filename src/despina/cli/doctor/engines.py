@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from despina import app
 from despina.artifacts import ENDPOINTS
@@ -58,7 +58,7 @@ def _reach(settings: Settings) -> Iterator[Check]:
     """The cluster's head: whether it answers, its version and its nodes."""
     from despina.engine.ray_jobs import RayJobs, RayUnreachable
 
-    name = "engine"
+    name: Final = "engine"
     try:
         jobs = RayJobs(settings.engine, token=os.environ.get("RAY_AUTH_TOKEN"))
         ray, nodes = jobs.version(), jobs.nodes()
@@ -67,7 +67,7 @@ def _reach(settings: Settings) -> Iterator[Check]:
         return
     except RayUnreachable as refusal:
         yield error(name, refusal, "see that the head runs (ray start --head --dashboard-host=…) and no firewall is between; "
-                                   "--engine names the address of its dashboard, whose port is 8265 by default. Jobs wait meanwhile.")
+                                   "--engine names the address of its dashboard, whose port is usually 8265. Jobs wait meanwhile.")
         return
     text = (f"Ray {ray} at {settings.engine}: {len(nodes)} node{'s' * (len(nodes) != 1)}, "
             f"{sum(node.cores for node in nodes)} cores, {tables.size(sum(node.memory_mib for node in nodes) * 2**20)} of memory")
@@ -84,7 +84,8 @@ def _reach(settings: Settings) -> Iterator[Check]:
 
 def _run(settings: Settings, folder: Path) -> Iterator[Check]:
     """Have the engine run a program."""
-    name, local = "program", settings.engine == "local"
+    name: Final = "program"
+    local = settings.engine == "local"
     began = time.monotonic()
     try:
         engine = open_engine(settings.engine, folder=folder / "runs", module=PROGRAM, on_change=lambda _run_id: None,
@@ -154,7 +155,8 @@ def _scripts(settings: Settings) -> Iterator[Check]:
 
     if not settings.custom_models:
         return
-    name, user = "custom models", settings.custom_models_user
+    name: Final = "custom models"
+    user = settings.custom_models_user
     try:
         landlock = landlock_version()
     except OSError as refusal:

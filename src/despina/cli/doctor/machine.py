@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from despina import settings as package
 from despina.cli import tables
@@ -37,7 +38,7 @@ def examine(settings: Settings, _options: argparse.Namespace) -> Iterator[Check]
 
 
 def _data_directory(data: Path) -> Iterator[Check]:
-    name = "data directory"
+    name: Final = "data directory"
     nearest = next(folder for folder in (data, *data.parents) if folder.exists())
     if not nearest.is_dir():
         yield error(name, f"{nearest} is not a folder", "name another one with --data-dir.")
@@ -83,7 +84,8 @@ def _disk(folder: Path) -> Check:
 
 
 def _clock(settings: Settings, data: Path) -> Iterator[Check]:
-    now, name = time.time(), "clock"
+    name: Final = "clock"
+    now = time.time()
     installed = Path(package.__file__).stat().st_mtime
     text = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC"
     advice = "set it, and have a time service (chrony, systemd-timesyncd) keep it."

@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from despina.app.http_server import listen
 from despina.app.tls import RENEWED_DAYS, Certificate
@@ -41,7 +41,8 @@ def examine(settings: Settings, _options: argparse.Namespace) -> Iterator[Check]
 
 
 def _port(settings: Settings) -> Check:
-    name, place = "port", f"{settings.host} port {settings.port}"
+    name: Final = "port"
+    place = f"{settings.host} port {settings.port}"
     if settings.port == 0:
         return ok(name, f"any free port of {settings.host}")
     try:
@@ -79,7 +80,7 @@ def _who_answers(settings: Settings) -> str | None:
 def _certificate(path: Path, key: Path, host: str) -> Iterator[Check]:
     from cryptography import x509
 
-    name = "certificate"
+    name: Final = "certificate"
     try:
         Certificate(path, key)
         known = x509.load_pem_x509_certificate(path.read_bytes())

@@ -6,6 +6,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
 
 from despina import app
 from despina.auth.secrets import FILE, VARIABLE, SecretsKeyError, load_box
@@ -29,12 +32,13 @@ def examine(settings: Settings, _options: argparse.Namespace) -> Iterator[Check]
     principals, keys = kept
     yield from _box(data, keys)
     configured = len(settings.principals)
-    if settings.principals and (data / FILE).exists() | bool(os.environ.get(VARIABLE)):
-        try:
-            app.configured_principals(settings, data)
-        except DespinaError as refusal:
-            yield error("principals", refusal, "correct [[principals]] in the configuration file.")
-            return
+    try:
+        # Without their keys: sealing these would make the key of the secrets, if there is none yet.
+        without = tuple(replace(principal, access_key_id="", secret_access_key="") for principal in settings.principals)
+        app.configured_principals(replace(settings, principals=without), data)
+    except DespinaError as refusal:
+        yield error("principals", refusal, "correct [[principals]] in the configuration file.")
+        return
     if not principals and not configured:
         yield warning("principals", "there are none: nobody may do anything",
                       "despina keys grant NAME --policy FILE, and despina keys create NAME.")
@@ -59,7 +63,8 @@ def _kept(settings: Settings, data: Path) -> tuple[int, Sealed] | None:
 
 
 def _box(data: Path, keys: Sealed) -> Iterator[Check]:
-    name, path = "secrets key", data / FILE
+    name: Final = "secrets key"
+    path = data / FILE
     if not os.environ.get(VARIABLE) and not path.exists():
         if keys:
             yield error(name, f"{path} is not there, and {len(keys)} access keys are sealed with it",
