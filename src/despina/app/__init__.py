@@ -48,6 +48,8 @@ __all__ = ["Parts", "SystemClock", "api", "reconcile", "run", "serve"]
 
 log = logging.getLogger("despina")
 
+log = logging.getLogger("despina.app")
+
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
 _NOT_FOR_RUNS = ("DESPINA_DATABASE_URL", "PGPASSWORD")
@@ -103,6 +105,9 @@ class Parts:
                          **dict.fromkeys(_NOT_FOR_RUNS, "")},
             folders={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache")},
             on_change=on_change, deployment=cluster(settings).fingerprint, is_service=is_endpoint_run)
+        if settings.engine == "local" and os.environ.get("RAY_ADDRESS"):
+            log.warning("RAY_ADDRESS is set, and the engine is 'local': runs stay on this machine and do not see it. "
+                        "--engine ray://HOST:PORT has a cluster run them.")
         principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None
         self.audit: AuditLog | None = None

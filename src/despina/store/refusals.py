@@ -1,6 +1,6 @@
 """Why a store does not record a job: the same errors, in the same words, from every store."""
 
-from despina.core.errors import IdTaken, LeaseLost, PrincipalNotFound, StoreError, TooManyRequests
+from despina.core.errors import IdTaken, LeaseLost, NotOffered, PrincipalNotFound, StoreError, TooManyRequests
 from despina.core.job import Job, Status
 from despina.core.ports import Lease
 from despina.core.principal import AccessKey, Principal
@@ -14,6 +14,12 @@ class PrefixTaken(StoreError):
 
     def __init__(self, job: Job) -> None:
         super().__init__(f"The {job.kind} job '{job.id}' cannot be recorded: the location {job.prefix} belongs to another job.")
+
+
+def no_driver() -> NotOffered:
+    """PostgreSQL is asked for, and psycopg is not there."""
+    return NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
+                      "'despina[postgres]'.")
 
 
 def id_taken() -> IdTaken:
