@@ -9,6 +9,7 @@ test: check
 	@scripts/setup-js
 	@scripts/setup-postgres
 	@scripts/setup-notebook
+	@scripts/setup-chromium
 	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check:

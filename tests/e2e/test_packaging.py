@@ -24,7 +24,7 @@ def tracked() -> list[Path]:
     """The files of the checkout, as git knows them, new ones included."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [path for line in done.stdout.splitlines() if (path := Path(line)) and (ROOT / path).is_file()]
+    return [Path(line) for line in done.stdout.splitlines() if (ROOT / line).is_file()]
 
 
 @pytest.fixture(scope="module")

@@ -184,6 +184,17 @@ class RunSpec(Frozen, frozen=True, kw_only=True):
     which mostly waits: it starts at once and takes no core from others."""
     memory_mib: int = 512
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
+    traceparent: str | None = None
+    """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
+
+
+class Usage(Frozen, frozen=True, kw_only=True):
+    """What a run has used of its machine so far."""
+
+    cpu_seconds: float
+    """Of all cores together."""
+    peak_memory_bytes: int
+    """The most memory that one process of it ever had resident."""
 
 
 class Progress(Frozen, frozen=True, kw_only=True):
@@ -201,6 +212,12 @@ class Progress(Frozen, frozen=True, kw_only=True):
     """The best ``value`` so far."""
     estimate: dict[str, Any] | None = None
     """What the work was expected to take, once that is known: ``despina.graph.estimate.Estimate`` as JSON, kept short."""
+    loss: float | None = None
+    """Of a training: that of the last step of the epoch."""
+    rate: float | None = None
+    """Of a training: examples a second in the last epoch."""
+    usage: Usage | None = None
+    """Of the program's own process, which is all there is unless a training has several workers, or scripts of a user's own."""
 
 
 class Observation(Frozen, frozen=True, kw_only=True):
@@ -214,6 +231,8 @@ class Observation(Frozen, frozen=True, kw_only=True):
     """Whether a lost run was killed because the machine had no memory left."""
     started_at: int | None = None
     finished_at: int | None = None
+    usage: Usage | None = None
+    """Of all its processes, once it has ended; None: nobody saw the end."""
 
 
 class Run(Frozen, frozen=True, kw_only=True):
@@ -235,6 +254,8 @@ class Run(Frozen, frozen=True, kw_only=True):
     out_of_memory: bool = False
     started_at: int | None = None
     finished_at: int | None = None
+    usage: Usage | None = None
+    """Once it has ended, if somebody saw that."""
 
 
 class Step(Frozen, frozen=True, kw_only=True):
@@ -294,11 +315,15 @@ class Job(Frozen, frozen=True, kw_only=True):
     """The ARN of the principal who started it; None where requests are not signed."""
     stopped_by: str | None = None
     """The ARN of the principal whose wish to stop it was the last that changed anything."""
+    traceparent: str | None = None
+    """The trace that its start belongs to, and so all that is done for it (W3C Trace Context); None: it belongs to none."""
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False
     swept: bool = False
-    """Whether the artefacts have been deleted, as ``clean`` asks."""
+    """Whether the artefacts have been deleted, as ``clean`` asks, and none can appear any more."""
+    failed_sweeps: int = 0
+    """How often deleting them has failed."""
     failure_reason: str | None = None
     """Set as soon as the job cannot complete any more; the status follows when its runs are dead."""
     notes: tuple[str, ...] = ()

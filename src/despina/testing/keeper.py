@@ -19,6 +19,7 @@ from typing import Any
 from despina import app, settings
 from despina.core.errors import DespinaError
 from despina.engine.ending import end_runs
+from despina.telemetry.logs import log_to_stderr
 
 
 def keep(parent: int, given: Mapping[str, Any]) -> None:
@@ -47,7 +48,7 @@ def _end_with(parent: int) -> None:
 
 def main() -> int:
     """Run the program; the exit status."""
-    app.log_to_stderr(os.environ)
+    log_to_stderr(os.environ)
     try:
         keep(int(sys.argv[1]), json.load(sys.stdin))
     except DespinaError as error:

@@ -106,7 +106,7 @@ def test_a_failure_of_ours_is_told_to_the_log_not_to_the_client(error: Exception
 @pytest.mark.parametrize(("error", "status", "code"), [
     (ArtifactError("s3://bucket/in cannot be read"), 400, "BadRequestException"),
     (BaseJobMissing("Provided MLDataProcessing job doesn't exist."), 400, "BadRequestException"),
-    (TooManyRequests("100 jobs are active", retry_after=30), 429, "TooManyRequestsException"),
+    (TooManyRequests("100 jobs are active", limit="max_active_jobs", retry_after=30), 429, "TooManyRequestsException"),
 ])
 def test_errors_of_a_start(error: Exception, status: int, code: str) -> None:
     answer = Client(FakeJobs(broken=error)).call("POST", "/ml/dataprocessing", PROCESSING)
