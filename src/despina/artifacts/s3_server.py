@@ -44,6 +44,10 @@ _KEY_SOURCES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAIN
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE")
 
 
+class Fault(Exception):
+    """A request that obstore does not make was refused or failed. The text has ``status code: NNN`` and S3's answer."""
+
+
 class S3Server:
     """An S3 server, with the credentials and the region of the environment's ``AWS_*`` variables."""
 
@@ -108,7 +112,8 @@ class S3Server:
                                  f"credentials that Despina has need {action} there.")
         if isinstance(fault, FileNotFoundError) or (status and status[1] == "412"):
             return FileNotFoundError(f"There is no {location}, or not in the version that was asked for.")
-        final = code not in _ALTERED and status is not None and status[1].startswith("4") and status[1] not in {"408", "429"}
+        final = status is not None and status[1].startswith(("4", "501")) and status[1] not in {"408", "429"}
+        final = final and code not in _ALTERED
         if final or isinstance(fault, ValueError) or type(fault).__name__ in {"InvalidPathError", "NotSupportedError"}:
             return ArtifactError(f"Cannot {verb} {location}: {_first_line(fault)}")
         return None
@@ -132,7 +137,7 @@ def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
     bundle = os.environ.get("AWS_CA_BUNDLE")
     return S3Store(
         name, endpoint=endpoint, virtual_hosted_style_request=False, checksum_algorithm="SHA256",
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        region=region(),
         client_options={"allow_http": endpoint.startswith("http:"), "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                         "timeout": timedelta(seconds=min(REQUEST_SECONDS, max(patience_seconds, 1.0))),
                         **({"root_certificate": Path(bundle).read_bytes()} if bundle else {})},
@@ -140,9 +145,14 @@ def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
                       "backoff": {"max_backoff": timedelta(seconds=LONGEST_PAUSE_SECONDS)}})
 
 
+def region() -> str:
+    """That of the environment."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
 def _faults() -> tuple[type[Exception], ...]:
     from obstore.exceptions import BaseError
-    return BaseError, FileNotFoundError, ValueError
+    return BaseError, Fault, FileNotFoundError, ValueError
 
 
 def _first_line(fault: Exception) -> str:

@@ -223,8 +223,9 @@ def test_a_sweep_that_fails_is_noted_and_tried_again_until_it_is_done(world: Wor
     world.clean()
     for _ in range(1_200):
         world.later(1_000)
-    assert not world.job.swept
-    (note,) = world.job.notes
+    stopped = world.job
+    assert not stopped.swept
+    (note,) = stopped.notes
     assert "permission denied" in note
     pauses = [round((after - before) / 1000) for before, after in pairwise(tried)]
     assert pauses[:9] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
