@@ -26,6 +26,8 @@ LONGEST_QUEUED_MS = 300_000
 """… and at one whose runs only wait: when it has waited as long again, after this time at the latest. Engines tell of starts."""
 STOPPING_MS = 250
 """… while its runs are being stopped."""
+TELL_EVERY_MS = 60_000
+"""How often it is told that there are jobs of a newer version."""
 LONGEST_WAIT_MS = 1_000
 """Wishes written by other processes are seen after this time at the latest, also where the database tells nothing of them."""
 
@@ -46,6 +48,7 @@ class Reconciler:
         self._clock = clock
         self._hints = hints
         self._closing = threading.Event()
+        self._tell_at = 0
 
     def close(self) -> None:
         """End ``run`` after the pass it is in."""
@@ -137,6 +140,12 @@ class Reconciler:
         return min(due, next_moment(job, seen) or due)
 
     def _wait(self) -> None:
+        now = self._clock.now()
+        if now >= self._tell_at:
+            left_alone = self._store.left_alone()
+            if left_alone:
+                log.warning("%d jobs are left to processes of the newer version of Despina that has written them", left_alone)
+            self._tell_at = now + TELL_EVERY_MS
         due = self._store.next_due()
-        pause = LONGEST_WAIT_MS if due is None else min(max(due - self._clock.now(), 0), LONGEST_WAIT_MS)
+        pause = LONGEST_WAIT_MS if due is None else min(max(due - now, 0), LONGEST_WAIT_MS)
         self._hints.wait(pause / 1000)
