@@ -12,7 +12,7 @@ from tests.serving import PATIENCE_SECONDS, Server, wait_for
 from tests.wire.endpoints import ask, created
 
 INVALID = "Invalid S3 URL or incorrect S3 permissions"
-EPOCHS = 500
+EPOCHS = 200
 ENDLESS = 10**6
 
 
@@ -66,6 +66,7 @@ def test_jobs_read_and_write_buckets_and_outlive_the_death_of_their_server(
         starting = pool.submit(client.start_ml_data_processing_job, id="late", **locations)  # which asks again of itself
         seaweed.start()
         assert starting.result(PATIENCE_SECONDS)["id"] == "late"
+    client.cancel_ml_data_processing_job(id="late")
     trained = server.wait_until_ended("modeltraining", "tr")
     assert trained["status"] == "Completed", trained
     assert {run["attempt"] for run in trained["details"]["runs"]} == {1}

@@ -34,7 +34,7 @@ REQUEST_SECONDS = 60.0
 """For a request with all that it moves, a chunk at most."""
 SIGNED_SECONDS = 240.0
 """How long obstore repeats a request at most: it does not sign it anew, and a signature is good for a quarter of an hour."""
-LONGEST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 3.0
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}
