@@ -101,7 +101,7 @@ def _add_servers(commands: Commands) -> None:
     for command in (serve, reconcile):
         command.add_argument("--metrics-port", metavar="PORT", help="tell Prometheus metrics there, to whoever asks (nowhere)")
     for command in (serve, reconcile, doctor):
-        add_settings(command)
+        _add_settings(command)
 
 
 def _add_serving(command: argparse.ArgumentParser) -> None:

@@ -29,6 +29,8 @@ STOPPING_MS = 250
 """… while its runs are being stopped."""
 OUTAGE_MS = 30_000
 """How often the log says that the engine cannot be reached."""
+TELL_EVERY_MS = 60_000
+"""How often it is told that there are jobs of a newer version."""
 LONGEST_WAIT_MS = 1_000
 """Wishes written by other processes are seen after this time at the latest, also where the database tells nothing of them."""
 
@@ -51,6 +53,7 @@ class Reconciler:
         self._hints = hints
         self._closing = threading.Event()
         self._outage_told = -OUTAGE_MS
+        self._tell_at = 0
 
     def close(self) -> None:
         """End ``run`` after the pass it is in."""
@@ -154,6 +157,12 @@ class Reconciler:
         return min(due, next_moment(job, seen) or due)
 
     def _wait(self) -> None:
+        now = self._clock.now()
+        if now >= self._tell_at:
+            left_alone = self._store.left_alone()
+            if left_alone:
+                log.warning("%d jobs are left to processes of the newer version of Despina that has written them", left_alone)
+            self._tell_at = now + TELL_EVERY_MS
         due = self._store.next_due()
-        pause = LONGEST_WAIT_MS if due is None else min(max(due - self._clock.now(), 0), LONGEST_WAIT_MS)
+        pause = LONGEST_WAIT_MS if due is None else min(max(due - now, 0), LONGEST_WAIT_MS)
         self._hints.wait(pause / 1000)

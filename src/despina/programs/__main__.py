@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from despina.artifacts import open_artifacts
-from despina.core.errors import DespinaError
+from despina.core.errors import DespinaError, WorkFailed
+from despina.core.frozen import unknown_fields
 from despina.core.job import CustomCode, ProcessWork, RunSpec, ServeWork, StrategyWork, TrainWork, TransformWork
 from despina.graph.faults import InputFault
 from despina.programs import allocator
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
 def _outcome(path: Path) -> dict[str, Any]:
     """What ``result.json`` is to say."""
     try:
-        spec = msgspec.json.decode(path.read_bytes(), type=RunSpec)
+        spec = _spec(path.read_bytes())
         for name in THREAD_SETTINGS:
             os.environ.setdefault(name, str(max(1, len(os.sched_getaffinity(0)) // spec.share)) if spec.share else "1")
         # Threads that wait are to sleep: beside other work spinning ones make training slower (bench/train.py).
@@ -63,6 +64,16 @@ def _outcome(path: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever happens, the job has to learn of it
         traceback.print_exc()
         return {"failure_reason": f"InternalError: {type(error).__name__}: {error}"}
+
+
+def _spec(content: bytes) -> RunSpec:
+    """The specification. Raises WorkFailed: whoever wrote it is newer than this program, which would do something else."""
+    spec = msgspec.json.decode(content, type=RunSpec)
+    unknown = unknown_fields(msgspec.json.decode(content), msgspec.to_builtins(spec))
+    if unknown:
+        raise WorkFailed(f"spec.json has {', '.join(unknown)}, which this version of Despina does not know: the reconciler is of a "
+                         "newer version than the programs.")
+    return spec
 
 
 def _run(spec: RunSpec, context: Context) -> dict[str, Any]:
