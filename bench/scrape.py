@@ -40,7 +40,7 @@ def main() -> None:
                 database.commit()
             server, url = serve(data, "--api-only")
             try:
-                rows.append({"jobs": size, **measure(*url_address(url), options.scrapes)})
+                rows.append({"jobs": size, **measure(url, options.scrapes)})
             finally:
                 server.send_signal(signal.SIGTERM)
                 server.wait(timeout=60)
@@ -48,7 +48,8 @@ def main() -> None:
     print(json.dumps({"bench": "scrape", "rows": rows}))
 
 
-def measure(host: str, port: int, scrapes: int) -> dict[str, float]:
+def measure(url: str, scrapes: int) -> dict[str, float]:
+    host, port = url_address(url)
     connection = http.client.HTTPConnection(host, port, timeout=60)
 
     def ask(method: str, path: str) -> bytes:
