@@ -308,6 +308,7 @@ def queries() -> dict[str, str]:
 def selected(node: Any) -> Iterator[tuple[str, set[str]]]:
     """The metrics that a parsed query selects, each with the labels by which it is told apart, here or above."""
     if isinstance(node, promql_parser.VectorSelector):
+        assert node.name is not None
         yield node.name, {matcher.name for matcher in node.matchers.matchers}
         return
     modifier = getattr(node, "modifier", None)

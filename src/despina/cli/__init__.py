@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from despina.cli import audit, backup, jobs, keys, migrate
+    from despina.cli import audit, backup, export, jobs, keys, migrate
 
     parser = argparse.ArgumentParser(prog="despina", description="An open, self-hosted Neptune ML.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -85,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
                                             description="The audit log of a data directory, the oldest call first."))
     jobs.add_commands(commands.add_parser("jobs", help="start, list, show and cancel jobs over the API",
                                           description="Start, list, show, follow and cancel jobs over the HTTP API."))
+    export.add_commands(commands.add_parser("export", help="export a training job to MLflow",
+                                            description="Export jobs to other tools."))
     return parser
 
 

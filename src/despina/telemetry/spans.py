@@ -152,7 +152,8 @@ class Traces:
     def run_lost(self, job: Job, run: Run) -> None:
         """Tell of a run, as it was known before it was lost: what its program has told belongs to it."""
         now = time.time_ns() // 1_000_000
-        self.run_ended(job, replace(run, state=RunState.LOST, started_at=run.started_at or now, finished_at=now))
+        self.run_ended(job, replace(run, state=RunState.LOST, started_at=run.started_at or now, finished_at=now,
+                                    failure_reason=run.failure_reason or "It ended without a word."))
 
     def changed(self) -> None:
         """The pass that this thread is in has changed something."""
