@@ -40,7 +40,7 @@ def main() -> None:
                 database.commit()
             server, url = serve(data, "--api-only")
             try:
-                rows.append({"jobs": size, **measure(url, options.scrapes)})
+                rows.append({"jobs": size, **measure(url_address(url), options.scrapes)})
             finally:
                 server.send_signal(signal.SIGTERM)
                 server.wait(timeout=60)
@@ -48,9 +48,8 @@ def main() -> None:
     print(json.dumps({"bench": "scrape", "rows": rows}))
 
 
-def measure(url: str, scrapes: int) -> dict[str, float]:
-    host, port = url_address(url)
-    connection = http.client.HTTPConnection(host, port, timeout=60)
+def measure(address: tuple[str, int], scrapes: int) -> dict[str, float]:
+    connection = http.client.HTTPConnection(*address, timeout=60)
 
     def ask(method: str, path: str) -> bytes:
         connection.request(method, path)

@@ -138,7 +138,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         variable = f"DESPINA_{name.upper()}"
         if environ.get(variable):
             values[name] = (variable, environ[variable])
-        if flags.get(name) not in (None, False):
+        if flags.get(name) is not None and flags[name] is not False:  # 0 is a value
             values[name] = (f"--{name.replace('_', '-')}", flags[name])
     settings = Settings(**{name: _converted(name, where, value) for name, (where, value) in values.items()})
     _check_together(settings)

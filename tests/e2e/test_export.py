@@ -29,7 +29,7 @@ print(json.dumps([
 def test_a_training_job_is_exported_and_exported_again(start_server: Callable[..., Server], trained_data: Path,
                                                        tmp_path: Path) -> None:
     server = start_server(data=trained_data)
-    arguments = ["--url", server.url, "--data-dir", str(server.data_dir)]
+    arguments = ["--endpoint-url", server.url, "--data-dir", str(server.data_dir)]
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, f"sqlite:///{tmp_path}/mlflow.db", *arguments],
                           cwd=tmp_path, text=True, capture_output=True, check=False, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -65,7 +65,7 @@ def test_a_training_job_is_exported_and_exported_again(start_server: Callable[..
 
 def test_what_cannot_be_exported_is_said(start_server: Callable[..., Server], tmp_path: Path) -> None:
     server = start_server()
-    arguments = ["nobody", "--tracking-uri", "sqlite:///x.db", "--url", server.url]
+    arguments = ["nobody", "--tracking-uri", "sqlite:///x.db", "--endpoint-url", server.url]
     done = subprocess.run([sys.executable, "-m", "despina", "export", "mlflow", *arguments], cwd=tmp_path, text=True,
                           capture_output=True, check=False, timeout=PATIENCE_SECONDS)
     assert (done.returncode, done.stdout) == (1, "")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from despina.api.operations import Operation
+from despina.api.calls import Called
 from despina.api.service import ControlPlane
 from despina.core.endpoint import Endpoint
 from despina.core.errors import DespinaError, StoreError
@@ -25,7 +25,7 @@ class RequestMetrics:
         self._metrics = metrics
         self._children: dict[tuple[str, int], Child] = {}
 
-    def answered(self, operation: Operation | None, status: int, seconds: float, failure: Exception | None) -> None:
+    def answered(self, operation: Called | None, status: int, seconds: float, failure: Exception | None) -> None:
         """A request was answered, after so long."""
         key = operation.name if operation is not None else "none", status
         child = self._children.get(key)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from despina.core.errors import ArtifactError, DespinaError, NotOffered
+from despina.core.errors import ArtifactError, ArtifactsUnavailable, DespinaError, NotOffered
 from despina.core.location import Location
 from despina.core.telemetry import SILENCE, Telemetry
 
@@ -76,7 +76,8 @@ class S3Server:
 
         Raises:
             FileNotFoundError: there is no such key, or not in the version asked for.
-            ArtifactError: the bucket is missing, something is not permitted, or patience is at its end.
+            ArtifactError: the bucket is missing, or something is not permitted.
+            ArtifactsUnavailable: patience is at its end.
         """
         with self._telemetry.s3_request(action):
             return self._ask(verb, action, location, request)
@@ -91,8 +92,8 @@ class S3Server:
                 if error is not None:
                     raise error from None
                 if time.monotonic() + pause > end:
-                    raise ArtifactError(f"Cannot {verb} {location}: the S3 server at {self.endpoint} gave no answer in "
-                                        f"{self.patience_seconds:g} s ({_first_line(fault)}).") from None
+                    raise ArtifactsUnavailable(f"Cannot {verb} {location}: the S3 server at {self.endpoint} gave no answer in "
+                                               f"{self.patience_seconds:g} s ({_first_line(fault)}).") from None
                 self._telemetry.s3_retry(action)
                 log.warning("cannot %s %s yet, trying again: %s", verb, location, _first_line(fault))
             threading.Event().wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - a pause is no secret

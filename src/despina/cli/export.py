@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from despina.artifacts import open_artifacts
-from despina.cli.client import Client
-from despina.cli.jobs import DEFAULT_URL
+from despina.cli import exits
+from despina.cli.client import Client, role_option, server_options
+from despina.cli.parsing import add_verb, add_verbs
 from despina.core.errors import ArtifactError, DespinaError
 from despina.core.location import Location
 
@@ -31,22 +32,21 @@ Point = tuple[str, float, int, int]
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the verbs to the ``export`` command."""
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    mlflow = verbs.add_parser("mlflow", help="export a training job's trials, parameters, curves and metrics to MLflow",
-                              description="Export a training job to MLflow: a run for the job, and below it one for each trial. "
-                                          "What was exported before is brought up to date.")
-    mlflow.add_argument("id", help="the training job's id")
+    mlflow = add_verb(add_verbs(parser), "mlflow", "export a training job's trials, parameters, curves and metrics to MLflow",
+                      parents=[server_options()], example="despina export mlflow tr --tracking-uri http://127.0.0.1:5000",
+                      description="Export a training job to MLflow: a run for the job, and below it one for each trial. What was "
+                                  "exported before is brought up to date.")
+    mlflow.add_argument("id", metavar="ID", help="the training job's id")
     mlflow.add_argument("--tracking-uri", required=True, metavar="URI", help="http://host:5000, or sqlite:///mlflow.db")
     mlflow.add_argument("--experiment", default="despina", metavar="NAME", help="the experiment, made if it is missing (despina)")
-    mlflow.add_argument("--url", default=os.environ.get("DESPINA_URL") or DEFAULT_URL,
-                        help=f"the server ({DEFAULT_URL}, or DESPINA_URL)")
     mlflow.add_argument("--data-dir", metavar="DIR", help="where the server keeps artefacts that are on no S3 server "
                                                           "(./despina-data)")
+    role_option(mlflow)
     mlflow.set_defaults(perform=_mlflow)
 
 
 def _mlflow(options: argparse.Namespace) -> int:
-    job = Client(options.url).call("GET", "ml", "modeltraining", options.id, query={"details": "true"})
+    job = Client.of(options).call("GET", "ml", "modeltraining", options.id, query={"details": "true"})
     data = Path(options.data_dir or os.environ.get("DESPINA_DATA_DIR") or "despina-data").absolute()
     experiment = _Experiment(options.tracking_uri, options.experiment)
     try:
@@ -58,8 +58,10 @@ def _mlflow(options: argparse.Namespace) -> int:
     except experiment.errors as error:
         raise DespinaError(f"MLflow at {options.tracking_uri}: {error}") from None
     told = sum(report is not None for report in reports)
-    print(f"{len(trials)} trials, {told} with curves, are in the experiment '{options.experiment}' under the run {above}")
-    return 0
+    answer = {"experiment": options.experiment, "run": above, "trials": len(trials), "curves": told}
+    print(json.dumps(answer) if options.json else
+          f"{len(trials)} trials, {told} with curves, are in the experiment '{options.experiment}' under the run {above}")
+    return exits.DONE
 
 
 def _report(job: Mapping[str, Any], trial: Mapping[str, Any], data: Path) -> dict[str, Any] | None:

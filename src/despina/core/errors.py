@@ -31,6 +31,7 @@
     ├── EndpointUnavailable          none of an endpoint's replicas answered in time
     ├── ModelError                   the model could not make anything of an invocation
     ├── ArtifactError                a file or bucket could not be read or written
+    │   └── ArtifactsUnavailable     … since their server gives no answer, or fails
     ├── StoreError                   the job store cannot be opened or is of an unknown version
     └── WorkFailed                   a run's input is wrong; the text becomes the job's ``failureReason``
 """
@@ -176,6 +177,10 @@ class ModelError(DespinaError):
 
 class ArtifactError(DespinaError):
     """An artefact location could not be read, written or deleted."""
+
+
+class ArtifactsUnavailable(ArtifactError):
+    """The server of the artefacts gave no answer, or failed, for as long as it was waited for. Later it may do."""
 
 
 class StoreError(DespinaError):

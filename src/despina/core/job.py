@@ -321,7 +321,9 @@ class Job(Frozen, frozen=True, kw_only=True):
     stop_requested: bool = False
     clean: bool = False
     swept: bool = False
-    """Whether the artefacts have been deleted, as ``clean`` asks."""
+    """Whether the artefacts have been deleted, as ``clean`` asks, and none can appear any more."""
+    failed_sweeps: int = 0
+    """How often deleting them has failed."""
     failure_reason: str | None = None
     """Set as soon as the job cannot complete any more; the status follows when its runs are dead."""
     notes: tuple[str, ...] = ()

@@ -327,6 +327,10 @@ class ArtifactStore(Protocol):
         """Find out, without writing, whether ``put`` could write at ``location``: raises ArtifactError if it could not."""
         ...
 
+    def latest_ms(self, location: Location) -> int:
+        """How long (ms) after its death a process's last write may take to appear there: a server goes on with what it was sent."""
+        ...
+
 
 class RoleBounds(Protocol):
     """What roles may do with files."""
