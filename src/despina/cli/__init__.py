@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """The parser of everything."""
-    from despina.cli import audit, backup, completion, endpoints, jobs, keys, migrate
+    from despina.cli import audit, backup, completion, endpoints, export, jobs, keys, migrate
 
     whole = Parser(prog="despina", description="An open, self-hosted Neptune ML.",
                    epilog="'despina COMMAND --help' shows a command; docs/cli.md has them all.")
@@ -75,6 +75,8 @@ def parser() -> Parser:
                                   'eval "$(despina completion bash)" in ~/.bashrc.')
     completion.add_arguments(shells)
     shells.set_defaults(perform=lambda options: completion.run(options, parser))
+    export.add_commands(commands.add_parser("export", help="export a training job to MLflow",
+                                            description="Export training jobs to other tools, over the HTTP API."))
     return whole
 
 
