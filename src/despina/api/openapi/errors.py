@@ -12,6 +12,7 @@ from despina.core import rules
 from despina.core.errors import (
     AccessDenied,
     ArtifactError,
+    ArtifactsUnavailable,
     BaseJobMissing,
     BaseJobNotCompleted,
     ConflictingArguments,
@@ -93,6 +94,8 @@ _EXAMPLES: dict[str, DespinaError] = {
                                               "its log say why."),
     "the model refuses": ModelError("The value 0 of 'topk' is out of range: it must be 1 or more.", status=400),
     "artefacts that cannot be reached": ArtifactError("The bucket 'my-bucket' cannot be listed: access denied."),
+    "a server of artefacts that does not answer": ArtifactsUnavailable(
+        "The S3 server at http://localhost:9000 cannot be reached. Try again later."),
     "not ready": NotReady("The server is not ready: it cannot read its jobs. The server's log says why."),
     "a failure of the server": StoreError("the disk is gone"),
     "an unknown path": UnknownPath("There is no operation at the path '/ml/modeltrainings'."),
@@ -137,7 +140,8 @@ def errors_of(operation: Operation) -> tuple[Kind, ...]:
         found |= {NotReady}
     request = operation.request
     if issubclass(request, StartRequest | CreateEndpoint):
-        found |= {IdTaken, BaseJobMissing, BaseJobNotCompleted, ConflictingArguments, InvalidLocation, ArtifactError}
+        found |= {IdTaken, BaseJobMissing, BaseJobNotCompleted, ConflictingArguments, InvalidLocation, ArtifactError,
+                  ArtifactsUnavailable}
     if "{id}" in operation.path or issubclass(request, CreateEndpoint):
         found |= {JobNotFound}
     if issubclass(request, CancelJob) and "/endpoints/" not in operation.path:
