@@ -86,7 +86,8 @@ def leaves(module: Any) -> set[type[DespinaError]]:
 
 
 def test_every_error_of_the_domain_has_a_meaning() -> None:
-    assert leaves(core_errors) | leaves(api_errors) == MEANINGS.keys()
+    raised_itself = {core_errors.ArtifactError}
+    assert leaves(core_errors) | leaves(api_errors) | raised_itself == MEANINGS.keys()
 
 
 @pytest.mark.parametrize("error", [STORE_BROKEN, ZeroDivisionError("secret"), core_errors.LeaseLost("secret")])
