@@ -19,11 +19,12 @@ from despina.api.calls import Call
 from despina.api.console import cookies
 from despina.api.console.descriptions import Descriptions
 from despina.api.console.page import ROOT, ConsoleRequest, Edge, Page, Reply
-from despina.api.console.protection import SECURITY_HEADERS, check_form, check_host
+from despina.api.console.protection import SECURITY_HEADERS, check_form
 from despina.api.console.static_files import StaticFile, StaticFiles
 from despina.api.console.table import PAGES, Table
 from despina.api.console.templates import Templates
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
+from despina.api.foreign_sites import check_host
 from despina.api.invocations import WAIT_SECONDS, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
 from despina.api.metrics import EndpointMetrics
