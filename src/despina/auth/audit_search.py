@@ -83,7 +83,7 @@ def newest(folder: Path, wanted: Wanted, *, count: int, before: str | None = Non
     """
     start = _place(before) if before else None
     found: list[Entry] = []
-    decoder, read = msgspec.json.Decoder(Entry), 0
+    decoder, needles, read = msgspec.json.Decoder(Entry), wanted.needles(), 0
     for path in reversed(files(folder)):
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -94,9 +94,9 @@ def newest(folder: Path, wanted: Wanted, *, count: int, before: str | None = Non
             if start is not None and start[0] != known.st_ino:
                 continue
             end, start = (start[1] if start is not None else known.st_size), None
-            for lines, begin in _backwards(file, end, wanted.needles()):
+            for lines, begin in _backwards(file, end, needles):
                 for line, place in lines:
-                    entry = _entry(decoder, line)
+                    entry = _entry(decoder, line) if all(needle in line for needle in needles) else None
                     if entry is not None and wanted.fits(entry):
                         found.append(entry)
                         if len(found) == count:
