@@ -13,7 +13,7 @@ from despina.core.errors import UnreadableParameter
 from despina.core.frozen import Frozen
 
 _CHUNK = 256 * 1024
-MAX_READ = 64 * 2**20
+MAX_READ = 32 * 2**20
 """Bytes that one search reads; where it stops the next one may go on."""
 
 
@@ -123,9 +123,9 @@ def _backwards(file: int, end: int, needles: tuple[bytes, ...]) -> Iterator[tupl
         if place and not cut:
             rest = data
             continue
-        rest, whole = data[:cut], data[cut:]
-        fits = all(needle in whole for needle in needles)
-        yield (_lines(whole, place + cut) if fits else iter(()), place + cut)
+        rest = data[:cut]
+        fits = all(needle in data for needle in needles)
+        yield (_lines(data[cut:], place + cut) if fits else iter(()), place + cut)
 
 
 def _lines(whole: bytes, begin: int) -> Iterator[tuple[bytes, int]]:
