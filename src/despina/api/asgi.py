@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -31,13 +31,19 @@ from despina.api.status import status_operations
 from despina.api.wire import Reader
 from despina.auth.audit import AuditLog
 from despina.auth.gate import Gate
+from despina.auth.sessions import Sessions
 from despina.core.endpoint import Endpoint
 from despina.core.errors import AccessDenied, NotOffered
 from despina.core.job import Job
 from despina.core.names import Cluster
 
+if TYPE_CHECKING:
+    from despina.api.console.edge import Console
+
 THREADS = 8
 """Threads for use cases that may take long. With as many writers a store is busy; what is more waits its turn."""
+
+_CONSOLE = b"/console"
 
 
 class Route(NamedTuple):
@@ -90,18 +96,20 @@ class Api:
         cluster: Where ARNs say that things are.
         gate: Lets requests in; None: everybody may do everything, and signatures are not looked at.
         audit: Keeps who asked for what; None: nobody does.
+        sessions: Of people who sign in to the console; there where ``gate`` is.
         networked: Whether the stores are on a network, so that no read of theirs may happen in the event loop.
         clock: Seconds that never run backwards, for the limits.
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
-                 audit: AuditLog | None = None, networked: bool = False,
+                 audit: AuditLog | None = None, sessions: Sessions | None = None, networked: bool = False,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._plane = plane
         self._settings = settings
         self._cluster = cluster
         self._gate = gate
         self._audit = audit
+        self._sessions = sessions
         self._limits = Limits(settings, clock)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._reads = Reads(self._threads) if networked else None
@@ -110,6 +118,7 @@ class Api:
         operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, metrics, datetime.now(UTC)))
         self._routes = Routes((*operations, openapi_operation(operations)))
         self._request_ids = request_ids()
+        self._console: asyncio.Future[Console] | None = None
         self._encode = msgspec.json.Encoder().encode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,10 +130,13 @@ class Api:
             raise ValueError(f"Despina speaks HTTP, not {scope['type']}.")
         call, failure = Call(request_id=next(self._request_ids)), None
         try:
-            body = await self._answer(call, scope, receive)
-            content_type = call.operation.content_type if call.operation else b""
-            answer = Answer(200, [(b"content-type", content_type), (b"content-length", b"%d" % len(body)),
-                                  (b"x-amzn-requestid", call.request_id.encode("ascii")), *call.headers], body)
+            if raw_path(scope).startswith(_CONSOLE) and raw_path(scope)[len(_CONSOLE):][:1] in {b"", b"/"}:
+                answer, failure = await (await self._opened_console()).answer(call, scope, receive)
+            else:
+                body = await self._answer(call, scope, receive)
+                content_type = call.operation.content_type if call.operation else b""
+                answer = Answer(200, [(b"content-type", content_type), (b"content-length", b"%d" % len(body)),
+                                      (b"x-amzn-requestid", call.request_id.encode("ascii")), *call.headers], body)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client gets an answer and the log the rest
@@ -209,6 +221,20 @@ class Api:
             call.resource_id = result.id
         rendered = operation.render(result, request, View(self._cluster, scope))
         return rendered.encode() if isinstance(rendered, str) else self._encode(rendered)
+
+    def _opened_console(self) -> "asyncio.Future[Console]":
+        """The console: whoever asks first has it loaded, in a thread, since that takes a moment and some memory."""
+        def opened() -> "Console":
+            from despina.api.console import edge
+
+            return edge.Console(self._plane, settings=self._settings, cluster=self._cluster, gate=self._gate,
+                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, threads=self._threads,
+                                reads=self._reads)
+
+        if self._console is None:
+            self._console = asyncio.get_running_loop().run_in_executor(self._threads, opened)
+        # Who goes away while he waits for it does not end it for the others.
+        return asyncio.shield(self._console)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":

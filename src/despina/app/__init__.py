@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from despina.auth.gate import Gate
 from despina.auth.principals import Policies, Principals
 from despina.auth.role_bounds import PolicyRoleBounds
 from despina.auth.secrets import load_box
+from despina.auth.sessions import Sessions
 from despina.control.basis import JobRules
 from despina.control.endpoint_reconciler import EndpointReconciler
 from despina.control.endpoints import Endpoints
@@ -94,10 +96,12 @@ class Parts:
         principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None
         self.audit: AuditLog | None = None
+        self.sessions: Sessions | None = None
         if settings.iam_auth:
             self.gate = Gate(principals=principals, open_box=lambda: load_box(data, os.environ), cluster=cluster(settings),
                              clock=clock, soon=_next_turn)
             self.audit = AuditLog(data / "audit", soon=_next_turn)
+            self.sessions = Sessions(lambda: load_box(data, os.environ))
         rules, bounds = job_rules(settings), PolicyRoleBounds(principals)
         self.jobs = Jobs(store=self.stores.jobs, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock,
                          hints=hints, rules=rules, bounds=bounds)
@@ -145,11 +149,13 @@ def api(settings: Settings, parts: Parts) -> Api:
         ControlPlane(parts.jobs, parts.endpoints),
         gate=parts.gate,
         audit=parts.audit,
+        sessions=parts.sessions,
         networked=is_networked(settings.database_url),
         settings=ApiSettings(
             max_in_flight=settings.max_in_flight, requests_per_second=settings.requests_per_second,
             max_body_bytes=settings.max_body_bytes, body_timeout_seconds=settings.body_timeout_seconds,
-            ml_enabled=settings.ml_enabled, iam_auth=settings.iam_auth, parameter_group=parameter_group(settings)),
+            ml_enabled=settings.ml_enabled, iam_auth=settings.iam_auth, parameter_group=parameter_group(settings),
+            own_hosts=frozenset({settings.host.lower(), socket.gethostname().lower()})),
         cluster=cluster(settings))
 
 
