@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from despina.core import plans
 from despina.core.job import Job, JobKind, RunState, Status, Step
 from despina.core.requests import StartDataProcessing, StartModelTraining, StartRequests
 from despina.store import open_store
-from msgspec.structs import replace
 
 HOUR = 3_600_000
 MARKUP = "<script>document.title = 'foreign'</script>&<b>bold</b>\"'"

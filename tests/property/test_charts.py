@@ -135,7 +135,7 @@ def of(*series: Series, **rest: bool) -> Chart:
 
 def test_series_are_told_apart_by_marks_too() -> None:
     root = ET.fromstring(svg(of(*(Series(name=str(i), points=((1, 1.0), (2, 2.0))) for i in range(LOOKS)))))
-    marks = {group.get("class"): {mark.get("d") for mark in group.iterfind("path[@class='mark']")} for group in root.iterfind("g")}
+    marks = {group.get("class"): {mark.get("d") for mark in group.iterfind("path[@class='point']")} for group in root.iterfind("g")}
     shapes = [marks[f"series series-{look}"] for look in range(1, LOOKS + 1)]
     assert all(len(shape) == 1 for shape in shapes)
     assert len(set.union(*shapes)) == LOOKS

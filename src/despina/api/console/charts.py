@@ -211,7 +211,7 @@ def _line(placed: Sequence[_Placed]) -> str:
 
 
 def _mark(group: Element, look: int, x: float, y: float) -> None:
-    SubElement(group, "path", {"class": "mark", "d": _MARKS[max(0, look - 1)], "transform": f"translate({_text(x)} {_text(y)})"})
+    SubElement(group, "path", {"class": "point", "d": _MARKS[max(0, look - 1)], "transform": f"translate({_text(x)} {_text(y)})"})
 
 
 def _sample(look: int, *, lines: bool) -> str:
