@@ -44,11 +44,14 @@ class Axis(Frozen, frozen=True, kw_only=True):
 
 def usable(value: float | None) -> float | None:
     """The number as it is shown; None for none, and for what is no finite number."""
-    if value is None or not math.isfinite(value):
+    if value is None:
         return None
-    if abs(value) < SMALLEST:
+    size = abs(value)
+    if SMALLEST <= size <= LARGEST:  # nearly always, and charts have thousands of them
+        return value
+    if size < SMALLEST:
         return 0.0
-    return math.copysign(min(abs(value), LARGEST), value)
+    return math.copysign(LARGEST, value) if math.isfinite(value) else None
 
 
 def linear(values: Iterable[float | None], *, whole: bool = False, tight: bool = False) -> Axis:

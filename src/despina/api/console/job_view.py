@@ -5,8 +5,9 @@ from typing import Any
 
 from despina.api.console.formats import duration
 from despina.api.console.summaries import LiveRun, live_run
+from despina.core import plans
 from despina.core.frozen import Frozen
-from despina.core.job import Job, JobKind, ProcessWork, Run, RunKind, Status, StepName, TrainWork, TransformWork, Usage
+from despina.core.job import Job, JobKind, ProcessWork, Run, RunKind, RunState, Status, StepName, TrainWork, TransformWork, Usage
 from despina.core.report import JobReport
 from despina.core.requests import CustomTraining, CustomTransform, members
 
@@ -95,15 +96,15 @@ def steps(report: JobReport, now: int) -> tuple[StepRow, ...]:
         name=_STEPS[step.name], wire_name=step.name, resource_name=step.resource_name, reason=step.failure_reason,
         status=shown if step.status is Status.IN_PROGRESS and shown is Status.STOPPING else step.status,
         output=step.output_location if step.status is Status.COMPLETED and not job.swept else None,
-        summary=_trials_in_words(step.runs) if step.name is StepName.TUNING else "",
+        summary=_trials_in_words(job, step.runs) if step.name is StepName.TUNING else "",
         runs=tuple(_run_row(run, report, now) for run in step.runs if run.kind is not RunKind.TRIAL)) for step in job.steps)
 
 
-def _trials_in_words(trials: tuple[Run, ...]) -> str:
-    """``3 of 4 trials have ended, 1 is at work``, less what is not."""
-    live = sum(run.state.is_live for run in trials)
-    ended = f"{len(trials) - live} of {len(trials)} trials have ended"
-    return f"{ended}, {live} at work or waiting" if live else ended
+def _trials_in_words(job: Job, trials: tuple[Run, ...]) -> str:
+    """``3 of 4 trials have ended, 1 is at work or waits``, less what is not."""
+    live = sum(run.state.is_live for run in trials) if not job.status.is_terminal else 0
+    ended = f"{len(trials) - live} of {plans.trials_wanted(job)} trials have ended"
+    return f"{ended}, {live} {'is at work or waits' if live == 1 else 'are at work or wait'}" if live else ended
 
 
 def _run_row(run: Run, report: JobReport, now: int) -> RunRow:
@@ -175,6 +176,11 @@ def _of_model(report: JobReport) -> Iterator[Tile]:
         metric = best.progress.metric if best.progress is not None and best.progress.metric else "objective"
         trial = f"trial {best.number + 1}, validation"
         yield Tile(name=f"Best {metric}" if job.status.is_terminal else f"Best {metric} so far", value=f"{value:.4f}", note=trial)
+    trials = [run for run in job.runs if run.kind is RunKind.TRIAL]
+    if trials:
+        ended = sum(not run.state.is_live for run in trials)
+        failed = sum(run.state in {RunState.FAILED, RunState.LOST} for run in trials)
+        yield Tile(name="Trials ended", value=f"{ended} of {plans.trials_wanted(job)}", note=f"{failed} failed" if failed else "")
     if model is not None:
         tested, floor = model.metrics.get("test", {}).get(model.metric), None
         if model.floor is not None:
