@@ -68,10 +68,11 @@ def _list(kind: JobKind, request: ConsoleRequest) -> Reply:
     page = request.plane.jobs.list(kind, wanted)
     allowed = may_cancel(request, kind)
     rows = [row(job, choices(job, allowed=allowed), request.now) for job in request.plane.jobs.details(kind, page.ids)]
-    kept = {name: request.query[name] for name in FILTERS if name in request.query}
+    kept = {} if problem else {name: request.query[name] for name in FILTERS if name in request.query}
     return request.render(
         "job_list_live.html" if request.fragment else "job_list.html",
         title=words.title, noun=words.noun, explained=words.explained, snippet=_snippet(request, words.call), problem=problem,
+        filters=kept,
         statuses=list(Status), rows=rows, filtered=bool(kept) or "after" in request.query,
         people=request.credential is not None or any(one.started_by for one in rows),
         first_url=f"{request.page.path}?{urlencode(kept)}" if "after" in request.query else "",

@@ -5,7 +5,7 @@ Sources: W3C Content Security Policy Level 3; W3C Fetch Metadata Request Headers
 
 import hmac
 import ipaddress
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from despina.api.console.page import Headers
 from despina.api.scope import Scope, header
@@ -84,5 +84,6 @@ def local_path(target: str | None, otherwise: str) -> str:
     """A path of the console that a browser may be sent to; what leads elsewhere gives ``otherwise``."""
     if target is None or not target.isascii() or not target.isprintable() or "\\" in target:
         return otherwise
-    inside = target == "/console" or target.startswith(("/console/", "/console?"))
-    return target if inside else otherwise
+    path = unquote(target.partition("?")[0])
+    inside = path == "/console" or path.startswith("/console/")
+    return target if inside and not {".", ".."} & set(path.split("/")) else otherwise

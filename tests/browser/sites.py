@@ -1,0 +1,57 @@
+"""The servers that the browser visits: one that believes everybody, one that people sign in to; both with the same jobs."""
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.browser.recorded import of_every_status, record
+from tests.serving import Server
+from tests.wire.guarded import Keys
+
+from despina.auth.issuing import issue
+from despina.auth.secrets import load_box
+from despina.core.principal import Principal
+from despina.store import open_key_store
+
+MODES = ("open", "guarded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A server with jobs of every status; a completed data-processing job ``dp`` and training job ``tr`` are real."""
+
+    mode: str
+    server: Server
+    keys: Keys
+    """Of Alice, who may do everything; empty where nobody signs in."""
+    reader: Keys
+    """Of Ruth, who may look at jobs and do nothing."""
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+
+def start_site(mode: str, folder: Path, trained: Path) -> Site:
+    """A server on a copy of the data of another one that has trained."""
+    shutil.copytree(trained, folder)
+    record(folder, of_every_status(time.time_ns() // 1_000_000))
+    alice = {} if mode == "open" else principal(folder, "alice", "*")
+    ruth = {} if mode == "open" else principal(folder, "ruth", "neptune-db:Get*", "neptune-db:List*")
+    server = Server(folder, *(["--iam-auth"] if mode == "guarded" else [])).start()
+    return Site(mode=mode, server=server, keys=alice, reader=ruth)
+
+
+def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:
+    """A principal who may do this, and an access key of his; ``seconds``: how long it holds, None: for ever."""
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+    now = time.time_ns() // 1_000_000
+    store = open_key_store(data / "despina.db")
+    store.put_principal(Principal(name=name, arn=f"arn:aws:iam::123456789012:user/{name}", policies=(json.dumps(policy),)))
+    issued = issue(name, load_box(data, {}), now=now, seconds=seconds)
+    store.add_key(issued.key)
+    store.close()
+    token = {"AWS_SESSION_TOKEN": issued.token} if issued.token else {}
+    return {"AWS_ACCESS_KEY_ID": issued.key.id, "AWS_SECRET_ACCESS_KEY": issued.secret, **token}
