@@ -72,10 +72,12 @@ def _log(request: ConsoleRequest, job: Job) -> dict[str, Any]:
 
 def _show_log(kind: JobKind, request: ConsoleRequest) -> Reply:
     job = request.plane.jobs.get(kind, request.path["id"])
-    run = next((run for run in job.runs if run.id == request.query.get("run")), None)
-    if run is None:
-        raise JobNotFound(f"The job '{job.id}' has no run '{request.query.get('run', '')[:150]}'.")
-    return Reply(200, [(b"content-type", PLAIN)], job_log.whole(request, kind, job, run, _number(request.query.get("from")) or 0))
+    wanted = request.query.get("run")
+    run = job_log.chosen_run(job, wanted)
+    if wanted is not None and (run is None or run.id != wanted):
+        raise JobNotFound(f"No run '{wanted[:150]}' of the job '{job.id}' has started.")
+    text = job_log.whole(request, kind, job, run, _number(request.query.get("from")) or 0) if run is not None else b""
+    return Reply(200, [(b"content-type", PLAIN)], text)
 
 
 def _create_endpoint(kind: JobKind, request: ConsoleRequest) -> Reply:
