@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from despina.api.console.axes import Axis, linear, logarithmic, usable
+from despina.api.console.axes import LARGEST, Axis, linear, logarithmic, usable
 from despina.core.frozen import Frozen
 
 WIDTH, HEIGHT = 520, 250
@@ -138,7 +138,7 @@ def describe(chart: Chart) -> str:
 
 def number(value: float | None) -> str:
     """A number in a table: four significant digits, whole ones in full."""
-    if value is None or not math.isfinite(value):
+    if value is None or not -LARGEST <= value <= LARGEST:
         return "–"
     if value == round(value) and abs(value) < 1e15:
         return f"{value:.0f}"

@@ -45,7 +45,7 @@ def _values(request: ConsoleRequest, report: JobReport) -> dict[str, Any]:
     log_scale = request.query.get("scale") == "log"
     return {
         "report": report, "job": job, "title": job_view.KINDS[job.kind],
-        "live_url": "" if job.status.is_terminal else _link(request, fragment="live"),
+        "live_url": "" if _is_over(job) else _link(request, fragment="live"),
         "choices": choices(job, allowed=may_cancel(request, job.kind)), "servable": _is_servable(request, job),
         "ended_at": job_view.ended_at(job), "parameters": job_view.parameters(job), "places": job_view.places(job),
         "tiles": job_view.tiles(report), "steps": job_view.steps(report, now), "trials": shown, "chosen": chosen,
@@ -97,6 +97,11 @@ def _again(kind: JobKind, request: ConsoleRequest, error: DespinaError) -> Reply
 
 def _is_servable(request: ConsoleRequest, job: Job) -> bool:
     return job.kind in _SERVED and job.status is Status.COMPLETED and request.allows("neptune-db:CreateMLEndpoint")
+
+
+def _is_over(job: Job) -> bool:
+    """Whether nothing about the job will change any more: it has ended, and what is to be deleted is."""
+    return job.status.is_terminal and not (job.status is Status.STOPPED and job.clean and not job.swept)
 
 
 def _link(request: ConsoleRequest, anchor: str = "", **changes: str | None) -> str:

@@ -16,6 +16,8 @@ KINDS = {JobKind.DATA_PROCESSING: "Data-processing job", JobKind.MODEL_TRAINING:
 _STEPS = {StepName.PROCESSING: "Processing", StepName.TUNING: "Tuning", StepName.BASE_PROCESSING: "Transform"}
 _RUNS = {RunKind.PROCESS: "Reading the export", RunKind.STRATEGY: "Laying down the trials",
          RunKind.TRANSFORM: "Writing the artefacts", RunKind.TRIAL: "Trial"}
+_MOST = 1e18
+"""What files of jobs may hold beyond it is no measure of anything."""
 
 
 class Parameter(Frozen, frozen=True, kw_only=True):
@@ -147,7 +149,7 @@ def tiles(report: JobReport) -> tuple[Tile, ...]:
     found = list(_of_data(report) if job.kind is JobKind.DATA_PROCESSING else _of_model(report))
     usages = [course.usage for course in report.courses.values() if course.usage is not None]
     if usages:
-        found.append(Tile(name="CPU time", value=duration(round(1000 * sum(usage.cpu_seconds for usage in usages))),
+        found.append(Tile(name="CPU time", value=spent(sum(usage.cpu_seconds for usage in usages)),
                           note="of all cores and runs"))
         found.append(Tile(name="Peak memory", value=size(max(usage.peak_memory_bytes for usage in usages)),
                           note="of the largest process"))
@@ -193,15 +195,20 @@ def _of_model(report: JobReport) -> Iterator[Tile]:
 def best_value(run: Run) -> float | None:
     """The objective of a trial, or the best value that it has told so far."""
     value = (run.result or {}).get("objective") if isinstance(run.spec.work, TrainWork) else None
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and -_MOST < value < _MOST:
         return float(value)
     return run.progress.best if run.progress is not None else None
 
 
-def size(count: float | None) -> str:
-    """Bytes in words: ``304 MiB``, ``1.4 GiB``."""
-    if count is None:
+def size(count: object) -> str:
+    """Bytes in words: ``304 MiB``, ``1.4 GiB``; ``–`` for what is no such number."""
+    if not isinstance(count, int | float) or not 0 <= count < _MOST:
         return "–"
     if count >= 2**30:
         return f"{count / 2**30:.1f} GiB"
     return f"{count / 2**20:.0f} MiB" if count >= 10 * 2**20 else f"{count / 2**20:.1f} MiB"
+
+
+def spent(seconds: object) -> str:
+    """A time in words; ``–`` for what is no such number."""
+    return duration(round(1000 * seconds)) if isinstance(seconds, int | float) and 0 <= seconds < _MOST else "–"
