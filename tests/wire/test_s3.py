@@ -71,14 +71,21 @@ def test_jobs_read_and_write_buckets_and_outlive_the_death_of_their_server(
     answer = ask(server, "ep", {"data": {"nodes": [{"nodeId": "item-0"}]}})
     assert answer["output"]["nodes"][0]["predictions"]
 
-    # Clean takes what the job wrote, and nothing of its neighbours.
+    # Clean takes what the job wrote, and nothing of its neighbours: after an outage nobody has to ask again.
     give_epochs(s3, output, ENDLESS, tmp_path)
     client.start_ml_model_training_job(id="cleaned", **wanted)
     prefix = server.details("modeltraining", "cleaned")["details"]["prefix"]
     wait_for("a state in the bucket", lambda: [key for key in keys(s3, prefix) if "/state/" in key])
     s3.put_object(Bucket=bucket, Key=f"{prefix.removeprefix(f's3://{bucket}/')}-2/neighbour", Body=b"")
-    client.cancel_ml_model_training_job(id="cleaned", clean=True)
-    assert server.wait_until_ended("modeltraining", "cleaned")["status"] == "Stopped"
+    seaweed.kill()
+    assert client.cancel_ml_model_training_job(id="cleaned", clean=True)["status"] == "Stopping"
+    stopped = server.wait_until_ended("modeltraining", "cleaned")
+    assert stopped["status"] == "Stopped"
+    (note,) = stopped["details"]["notes"]
+    assert "tried again" in note
+    assert client.cancel_ml_model_training_job(id="cleaned", clean=True)["status"] == "Stopped", "impatient, and in vain"
+    seaweed.start()
     wait_for("the bucket to be clean", lambda: not keys(s3, prefix))
+    wait_for("the note to go", lambda: not server.details("modeltraining", "cleaned")["details"]["notes"])
     assert keys(s3, f"{prefix}-2") == ["neighbour"]
     assert keys(s3, trained["processingJob"]["outputLocation"]) == written

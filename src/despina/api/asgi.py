@@ -1,9 +1,11 @@
 """The ASGI application: from a request to its row of the table, and from the result or the error to an answer."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,10 +17,11 @@ from despina.api import errors
 from despina.api.authentication import context, named_key, signed_request
 from despina.api.calls import Call
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
+from despina.api.foreign_sites import check_site
 from despina.api.invocation_ids import invocation
 from despina.api.invocations import MAX_INVOCATION_BYTES, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
-from despina.api.metrics import EndpointMetrics
+from despina.api.metrics import EndpointMetrics, PlaneCollector, RequestMetrics
 from despina.api.openapi import openapi_operation
 from despina.api.operations import INVOKE_ENDPOINT, LOG_OPERATIONS, OPERATIONS, Operation
 from despina.api.reads import Reads
@@ -36,6 +39,11 @@ from despina.core.endpoint import Endpoint
 from despina.core.errors import AccessDenied, NotOffered
 from despina.core.job import Job
 from despina.core.names import Cluster
+from despina.telemetry import logs
+from despina.telemetry.metrics import Metrics
+
+access = logging.getLogger("despina.access")
+"""A line for each request, for those who look very closely."""
 
 if TYPE_CHECKING:
     from despina.api.console.edge import Console
@@ -98,11 +106,13 @@ class Api:
         audit: Keeps who asked for what; None: nobody does.
         sessions: Of people who sign in to the console; there where ``gate`` is.
         networked: Whether the stores are on a network, so that no read of theirs may happen in the event loop.
+        metrics: Of this process: those of the API come to them, and ``/metrics`` tells all. None: there are no others.
         clock: Seconds that never run backwards, for the limits.
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
                  audit: AuditLog | None = None, sessions: Sessions | None = None, networked: bool = False,
+                 metrics: Metrics | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._plane = plane
         self._settings = settings
@@ -113,12 +123,16 @@ class Api:
         self._limits = Limits(settings, clock)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._reads = Reads(self._threads) if networked else None
-        metrics = EndpointMetrics()
-        self._invoker = Invoker(plane.endpoints, metrics, self._reads)
+        metrics, endpoints = metrics or Metrics({}), EndpointMetrics()
+        metrics.register(PlaneCollector(plane, endpoints))
+        metrics.in_flight.set_function(lambda: self._limits.in_flight)
+        self._measured = RequestMetrics(metrics)
+        self._invoker = Invoker(plane.endpoints, endpoints, self._reads)
         operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, metrics, datetime.now(UTC)))
         self._routes = Routes((*operations, openapi_operation(operations)))
         self._request_ids = request_ids()
         self._console: asyncio.Future[Console] | None = None
+        self._tells_all = access.isEnabledFor(logging.DEBUG)
         self._encode = msgspec.json.Encoder().encode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,7 +142,8 @@ class Api:
             return
         if scope["type"] != "http":
             raise ValueError(f"Despina speaks HTTP, not {scope['type']}.")
-        call, failure = Call(request_id=next(self._request_ids)), None
+        begun, call, failure = time.perf_counter(), Call(request_id=next(self._request_ids)), None
+        logs.about.set(call)  # the server software has a context for each request
         try:
             if raw_path(scope).startswith(_CONSOLE) and raw_path(scope)[len(_CONSOLE):][:1] in {b"", b"/"}:
                 answer, failure = await (await self._opened_console()).answer(call, scope, receive)
@@ -143,6 +158,10 @@ class Api:
             answer, failure = errors.answer(error, call.request_id), error
         if self._audit is not None and (entry := call.entry(scope, answer, failure)):
             self._audit.write(entry)
+        self._measured.answered(call.operation, answer.status, time.perf_counter() - begun, failure)
+        if self._tells_all:
+            access.debug("%s %s: %d, %d bytes in %.3f ms", scope["method"], raw_path(scope).decode("latin-1"), answer.status,
+                         len(answer.body), (time.perf_counter() - begun) * 1000)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -161,6 +180,9 @@ class Api:
         call.operation, call.resource_id = operation, unquote(raw_id) if raw_id else None
         body = b""
         if operation.method == "POST":
+            if self._gate is None:
+                # All that is asked is believed, so it must not be another site's page that asks; the rest a browser asks before.
+                check_site(scope)
             # Not yet in flight: who sends a body slowly takes nobody's place.
             limit = MAX_INVOCATION_BYTES if operation is INVOKE_ENDPOINT else self._settings.max_body_bytes
             body = await read_body(scope, receive, limit=limit, seconds=self._settings.body_timeout_seconds)
@@ -211,7 +233,8 @@ class Api:
         result: Any
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._threads, operation.use_case, self._plane, request, call.caller())
+            result = await loop.run_in_executor(self._threads, copy_context().run, operation.use_case, self._plane, request,
+                                                call.caller())
         elif self._reads is not None and operation.reads:
             use_case = partial(operation.use_case, self._plane, request, call.caller())
             result = await self._reads.get((operation.name, request), use_case)

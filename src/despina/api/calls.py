@@ -60,6 +60,13 @@ class Call:
             return _NOBODY
         return Caller(arn=self.credential.principal.arn if self.credential else None, invocation=self.invocation)
 
+    def told(self) -> dict[str, str | None]:
+        """What an entry of the log says that it belongs to."""
+        of_endpoint = self.operation is None or "ndpoint" in self.operation.name
+        return {"request_id": self.request_id, "operation": self.operation.name if self.operation else None,
+                "principal": self.credential.principal.arn if self.credential else None,
+                "job_id": None if of_endpoint or self.resource_id is None else self.resource_id[:MAX_SHOWN]}
+
     def entry(self, scope: Scope, answer: Answer, error: Exception | None) -> Entry | None:
         """Its entry of the audit log; None for what no policy is about."""
         if self.operation is None or self.operation.action is None:

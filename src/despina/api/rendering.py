@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from despina.api.scope import Scope, origin
+from despina.core import plans
 from despina.core.job import Job, JobKind, Run, RunKind, Status, Step, StepName, TrainWork, Usage
 from despina.core.names import Cluster
 from despina.core.ports import Page
@@ -128,6 +129,7 @@ def _details(job: Job) -> Document:
         "prefix": job.prefix,
         "notes": job.notes,
         "failureReason": job.failure_reason,
+        "trials": plans.trials_wanted(job) or None,
         "runs": [_run(run) for run in job.runs],
     })
 

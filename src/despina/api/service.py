@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from despina.core.endpoint import Endpoint
-from despina.core.job import Job, JobKind
+from despina.core.job import Job, JobKind, Status
 from despina.core.ports import Connection, Page
 from despina.core.principal import Caller
 from despina.core.report import JobReport
@@ -32,6 +32,11 @@ class JobService(Protocol):
 
     def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
         """The jobs with the progress of their runs as it is at this moment. Raises JobNotFound."""
+        ...
+
+    def active(self) -> tuple[dict[tuple[JobKind, Status], int], tuple[Job, ...]]:
+        """How many jobs of each kind have not ended, by status; and the newest trainings of these, with what their trials that
+        run tell of their progress at this moment."""
         ...
 
     def report(self, kind: JobKind, job_id: str) -> JobReport:

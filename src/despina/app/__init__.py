@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -41,6 +40,13 @@ from despina.core.roles import ParameterGroup
 from despina.engine import open_engine
 from despina.settings import Settings
 from despina.store import is_networked, open_key_store, open_stores
+from despina.telemetry.logs import log_to_stderr
+from despina.telemetry.metrics import Metrics
+from despina.telemetry.watch import Watch
+
+__all__ = ["Parts", "SystemClock", "api", "reconcile", "run", "serve"]
+
+log = logging.getLogger("despina")
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
@@ -77,8 +83,12 @@ class Parts:
         except OSError as error:
             raise DespinaError(f"The data directory {data} cannot be used: {error.strerror}.") from None
         clock = SystemClock()
-        artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS)
-        self.stores = open_stores(settings.database_url or data / "despina.db")
+        self.metrics = Metrics({"engine": settings.engine.partition(":")[0],
+                                "store": "postgresql" if is_networked(settings.database_url) else "sqlite"})
+        watch = Watch(self.metrics)
+        artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS,
+                                   telemetry=watch)
+        self.stores = open_stores(settings.database_url or data / "despina.db", watch)
         self.hints, self.endpoint_hints = hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
 
         def on_change(run_id: str) -> None:
@@ -104,11 +114,11 @@ class Parts:
             self.sessions = Sessions(lambda: load_box(data, os.environ))
         rules, bounds = job_rules(settings), PolicyRoleBounds(principals)
         self.jobs = Jobs(store=self.stores.jobs, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock,
-                         hints=hints, rules=rules, bounds=bounds)
+                         hints=hints, rules=rules, bounds=bounds, telemetry=watch)
         self.endpoints = Endpoints(store=self.stores.endpoints, jobs=self.stores.jobs, serving=self.engine, logs=self.engine,
                                    artifacts=artifacts, clock=clock, hints=endpoint_hints, rules=rules, bounds=bounds)
         self.reconciler = Reconciler(store=self.stores.jobs, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
-                                     stalled_after=round(settings.stalled_after_seconds * 1000))
+                                     stalled_after=round(settings.stalled_after_seconds * 1000), telemetry=watch)
         self.endpoint_reconciler = EndpointReconciler(store=self.stores.endpoints, engine=self.engine, clock=clock,
                                                       hints=endpoint_hints)
         self._work: dict[str, Reconciler | EndpointReconciler | Retention] = {
@@ -156,7 +166,8 @@ def api(settings: Settings, parts: Parts) -> Api:
             max_body_bytes=settings.max_body_bytes, body_timeout_seconds=settings.body_timeout_seconds,
             ml_enabled=settings.ml_enabled, iam_auth=settings.iam_auth, parameter_group=parameter_group(settings),
             own_hosts=frozenset({settings.host.lower(), socket.gethostname().lower()})),
-        cluster=cluster(settings))
+        cluster=cluster(settings),
+        metrics=parts.metrics)
 
 
 def parameter_group(settings: Settings) -> ParameterGroup:
@@ -204,6 +215,23 @@ def cluster(settings: Settings) -> Cluster:
     return Cluster(region=settings.region, account_id=settings.account_id, resource_id=settings.resource_id)
 
 
+def run(work: Callable[[], None], environ: Mapping[str, str]) -> int:
+    """Do the work of a server, with a log as the environment asks for it; the exit status.
+
+    Raises:
+        DespinaError: the work has; but where the log is JSON the error is an entry of it instead.
+    """
+    shape = log_to_stderr(environ)
+    try:
+        work()
+    except DespinaError as error:
+        if shape == "text":
+            raise
+        log.critical("%s", error)
+        return 1
+    return 0
+
+
 def serve(settings: Settings, *, ready: Callable[[str], None], reconciling: bool = True) -> None:
     """Serve until SIGTERM or SIGINT. ``ready`` is called with the server's URL once it accepts connections.
 
@@ -214,6 +242,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None], reconciling: bool
     """
     listener = listen(settings.host, settings.port)
     parts = Parts(settings)
+    _tell_metrics(settings, parts)
     certificate = _certificate(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"{'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}"
@@ -224,9 +253,16 @@ def serve(settings: Settings, *, ready: Callable[[str], None], reconciling: bool
     else:
         parts.leave_to_others()
     try:
-        run_http(api(settings, parts), listener, ready=lambda: ready(url), limits=limits, certificate=certificate)
+        run_http(api(settings, parts), listener, ready=lambda: ready(url), limits=limits, certificate=certificate,
+                 metrics=parts.metrics)
     finally:
         parts.close()
+
+
+def _tell_metrics(settings: Settings, parts: Parts) -> None:
+    if settings.metrics_port is not None:
+        port = parts.metrics.listen(settings.host, settings.metrics_port)
+        log.info("Metrics are at http://%s:%d/metrics.", settings.host, port)
 
 
 def _certificate(settings: Settings) -> Certificate | None:
@@ -240,6 +276,7 @@ def _certificate(settings: Settings) -> Certificate | None:
 def reconcile(settings: Settings, *, ready: Callable[[], None]) -> None:
     """Run the jobs until SIGTERM or SIGINT, without an API."""
     parts = Parts(settings)
+    _tell_metrics(settings, parts)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
@@ -247,10 +284,3 @@ def reconcile(settings: Settings, *, ready: Callable[[], None]) -> None:
     ready()
     ended.wait()
     parts.close()
-
-
-def log_to_stderr(environ: Mapping[str, str]) -> None:
-    """Send the program's log to standard error; ``DESPINA_LOG_LEVEL`` sets the level (INFO)."""
-    logging.basicConfig(stream=sys.stderr, level=environ.get("DESPINA_LOG_LEVEL", "INFO").upper(),
-                        format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)

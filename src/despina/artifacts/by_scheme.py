@@ -40,5 +40,9 @@ class ArtifactsByScheme:
         """See ``ArtifactStore.check_writable``."""
         self._of(location).check_writable(location)
 
+    def latest_ms(self, location: Location) -> int:
+        """See ``ArtifactStore.latest_ms``."""
+        return self._of(location).latest_ms(location)
+
     def _of(self, location: Location) -> ArtifactStore:
         return self._s3 if location.scheme == "s3" else self._folders

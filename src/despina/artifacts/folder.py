@@ -116,6 +116,10 @@ class FolderArtifacts:
         if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
             raise ArtifactError(f"Cannot write to {location}: permission denied for {nearest}.")
 
+    def latest_ms(self, _: Location) -> int:
+        """Nothing: what a process that died has not written, nobody writes."""
+        return 0
+
     def _place(self, location: Location) -> tuple[Path, tuple[str, ...]]:
         """The operator's folder that the location is resolved in, and the names below it."""
         names = tuple(location.key.split("/")) if location.key else ()

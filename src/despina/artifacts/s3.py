@@ -14,7 +14,7 @@ from despina.artifacts.cache import Cache
 from despina.artifacts.parallel import PARALLEL, each
 from despina.artifacts.s3_download import Changed, Download, Stored
 from despina.artifacts.s3_server import CHUNK, S3Server
-from despina.core.errors import ArtifactError
+from despina.core.errors import ArtifactError, ArtifactsUnavailable
 from despina.core.location import Location
 from despina.core.ports import Entry
 
@@ -26,6 +26,7 @@ T = TypeVar("T")
 MOST_PARTS = 10_000
 PAGE = 1000
 """Keys that one request deletes."""
+LATEST_MS = 5_000
 ATTEMPTS = 3
 """At reading a location whose files are replaced meanwhile."""
 _NO_VERSION: Any = {"e_tag": '"00000000000000000000000000000000"'}
@@ -96,12 +97,18 @@ class S3Artifacts:
             raise ArtifactError(f"{location} is a whole bucket or a top-level folder: Despina deletes only what lies in one.")
         bucket = self._server.bucket(location.bucket)
         keys = [stored.key for stored in self._stored(location, markers=True)]
-        with suppress(ArtifactError, FileNotFoundError):  # if it may not be looked for, what is below it can still be deleted
+        try:
             keys += [stored.key for stored in self._single(location)]
+        except ArtifactsUnavailable:
+            raise
+        except ArtifactError:
+            pass  # there is none; or it may not be looked for, and what is below it can still be deleted
         failure: ArtifactError | None = None
         for page in (keys[start:start + PAGE] for start in range(0, len(keys), PAGE)):
             try:
                 self._ask("delete", "s3:DeleteObject", location, partial(bucket.delete, page))
+            except ArtifactsUnavailable:
+                raise
             except ArtifactError as error:
                 failure = failure or error
         if failure is not None:
@@ -149,6 +156,10 @@ class S3Artifacts:
         written = self._ask("write to", "s3:PutObject", location, write)
         if written:  # by a server that knows no conditions
             self._ask("delete", "s3:DeleteObject", location, lambda: bucket.delete(probe))
+
+    def latest_ms(self, _: Location) -> int:
+        """The server may still be busy with a request whose sender is dead, a part of an upload that was given up included."""
+        return LATEST_MS
 
     def _stored(self, location: Location, *, markers: bool = False) -> tuple[Stored, ...]:
         """The files below ``location`` by path; with ``markers`` also the empty ones that stand for folders."""

@@ -184,6 +184,8 @@ class RunSpec(Frozen, frozen=True, kw_only=True):
     which mostly waits: it starts at once and takes no core from others."""
     memory_mib: int = 512
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
+    traceparent: str | None = None
+    """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
 
 
 class Usage(Frozen, frozen=True, kw_only=True):
@@ -212,6 +214,8 @@ class Progress(Frozen, frozen=True, kw_only=True):
     """What the work was expected to take, once that is known: ``despina.graph.estimate.Estimate`` as JSON, kept short."""
     loss: float | None = None
     """Of a training: that of the last step of the epoch."""
+    rate: float | None = None
+    """Of a training: examples a second in the last epoch."""
     usage: Usage | None = None
     """Of the program's own process, which is all there is unless a training has several workers, or scripts of a user's own."""
 
@@ -311,11 +315,15 @@ class Job(Frozen, frozen=True, kw_only=True):
     """The ARN of the principal who started it; None where requests are not signed."""
     stopped_by: str | None = None
     """The ARN of the principal whose wish to stop it was the last that changed anything."""
+    traceparent: str | None = None
+    """The trace that its start belongs to, and so all that is done for it (W3C Trace Context); None: it belongs to none."""
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False
     swept: bool = False
-    """Whether the artefacts have been deleted, as ``clean`` asks."""
+    """Whether the artefacts have been deleted, as ``clean`` asks, and none can appear any more."""
+    failed_sweeps: int = 0
+    """How often deleting them has failed."""
     failure_reason: str | None = None
     """Set as soon as the job cannot complete any more; the status follows when its runs are dead."""
     notes: tuple[str, ...] = ()

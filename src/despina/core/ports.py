@@ -79,6 +79,11 @@ class JobStore(Protocol):
         """
         ...
 
+    def count_active(self) -> dict[tuple[JobKind, Status], int]:
+        """How many jobs have not ended, by kind and shown status; what there is none of may be missing. Its time does not grow with
+        the number of jobs that have ended."""
+        ...
+
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
         """Record the wish to stop the job, and whose it is; the job as it is then, or None when there is none.
 
@@ -320,6 +325,10 @@ class ArtifactStore(Protocol):
 
     def check_writable(self, location: Location) -> None:
         """Find out, without writing, whether ``put`` could write at ``location``: raises ArtifactError if it could not."""
+        ...
+
+    def latest_ms(self, location: Location) -> int:
+        """How long (ms) after its death a process's last write may take to appear there: a server goes on with what it was sent."""
         ...
 
 

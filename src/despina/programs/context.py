@@ -32,11 +32,11 @@ class Context:
         return replace(self, estimate=estimate)
 
     def report(self, step: int, of: int, unit: str, *, metric: str | None = None, value: float | None = None,
-               best: float | None = None, loss: float | None = None) -> None:
+               best: float | None = None, loss: float | None = None, rate: float | None = None) -> None:
         """Tell how far the run has come, and what it has used: one ``Progress`` line on standard output."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         progress = Progress(at=time.time_ns() // 1_000_000, step=step, of=of, unit=unit, metric=metric, value=value, best=best,
-                            estimate=self.estimate, loss=loss,
+                            estimate=self.estimate, loss=loss, rate=rate,
                             usage=Usage(cpu_seconds=round(used.ru_utime + used.ru_stime, 3),
                                         peak_memory_bytes=used.ru_maxrss * 1024))
         sys.stdout.write(msgspec.json.encode(progress).decode() + "\n")

@@ -20,12 +20,14 @@ class Course:
 
     def __init__(self, context: Context, *, epochs: int, metric: str, until: int | None) -> None:
         self._context, self._epochs, self._metric, self._until = context, epochs, metric, until
-        self._last: tuple[int, float | None, float | None, float | None] = (0, None, None, None)
+        self._last: tuple[int, float | None, float | None, float | None, float | None] = (0, None, None, None, None)
         self._tell()
 
-    def epoch(self, epoch: int, value: float | None, best: float | None, loss: float | None = None) -> None:
-        """An epoch has ended, with the newest value of the metric, the best so far, and the loss if that is known."""
-        self._last = epoch, value, best, loss
+    def epoch(self, epoch: int, value: float | None, best: float | None, loss: float | None = None,
+              rate: float | None = None) -> None:
+        """An epoch has ended, with the newest value of the metric and the best so far, and the loss and the examples a second if
+        they are known."""
+        self._last = epoch, value, best, loss, rate
         self._tell()
 
     def step(self) -> bool:
@@ -35,6 +37,6 @@ class Course:
         return self._until is not None and time.time() * 1000 >= self._until
 
     def _tell(self) -> None:
-        epoch, value, best, loss = self._last
-        self._context.report(epoch, self._epochs, "epoch", metric=self._metric, value=value, best=best, loss=loss)
+        epoch, value, best, loss, rate = self._last
+        self._context.report(epoch, self._epochs, "epoch", metric=self._metric, value=value, best=best, loss=loss, rate=rate)
         self._told = time.monotonic()

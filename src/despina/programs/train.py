@@ -30,6 +30,7 @@ from despina.learn.hyperparameters import (
 )
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
+from despina.learn.resume import Epoch
 from despina.learn.sharded import ShardedEmbedding
 from despina.learn.tasks import AnyObjective, objective_of
 from despina.learn.trainer import OnEpoch, Trained, train
@@ -140,7 +141,7 @@ def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: Trai
             trained, metrics = _train_part(objective, of_file, shared, context, course=course)
             return objective, given, None, trained, metrics
         warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
-        trained = train(objective, given, of_file.evaluation, on_epoch=_told(course), on_step=course.step,
+        trained = train(objective, given, of_file.evaluation, on_epoch=_told(course, objective.examples), on_step=course.step,
                         thresholds=work.thresholds, kept=kept(outputs, context),
                         keep=lambda state: keep(state, Location.parse(work.output) / STATE, context))
     return objective, given, warm_start, trained, None
@@ -153,7 +154,8 @@ def _train_part(objective: ShardedEmbedding, of_file: Configuration, work: Train
         raise WorkFailed("instance_count must be 1 for a knowledge-graph embedding that begins with the model of an earlier job: "
                          f"its table would have to be as a whole in one worker's memory, and {objective.workers.count} divide it")
     states = PartStates(objective.workers, work.output, context)
-    trained = train(objective, objective.given, of_file.evaluation, on_epoch=_told(course) if course else lambda *_: None,
+    trained = train(objective, objective.given, of_file.evaluation,
+                    on_epoch=_told(course, objective.examples) if course else lambda *_: None,
                     on_step=course.step if course else lambda: False, thresholds=work.thresholds,
                     kept=states.kept(work.attempts), keep=states.keep)
     metrics = objective.evaluate()
@@ -161,9 +163,16 @@ def _train_part(objective: ShardedEmbedding, of_file: Configuration, work: Train
     return trained, metrics
 
 
-def _told(course: Course) -> OnEpoch:
-    """Tells the course of each epoch."""
-    return lambda point, best: course.epoch(point.epoch, point.value, best, point.loss)
+def _told(course: Course, examples: int) -> OnEpoch:
+    """Tells the course of each epoch, which goes through so many examples."""
+    last = 0.0
+
+    def told(point: Epoch, best: float | None) -> None:
+        nonlocal last
+        took, last = point.seconds - last, point.seconds
+        course.epoch(point.epoch, point.value, best, point.loss, round(examples / took, 1) if took > 0 else None)
+
+    return told
 
 
 def accompany(order: Order, context: Context) -> None:

@@ -24,19 +24,20 @@ def id_taken() -> IdTaken:
 def too_many_active(max_active: int) -> TooManyRequests:
     """As many jobs as the setting allows have not ended."""
     return TooManyRequests(f"{max_active} jobs have not ended yet, as many as the setting max_active_jobs allows.",
-                           retry_after=RETRY_AFTER)
+                           limit="max_active_jobs", retry_after=RETRY_AFTER)
 
 
 def too_many_active_of_one(principal: str | None, max_active: int) -> TooManyRequests:
     """As many jobs of one principal as the setting allows have not ended."""
     return TooManyRequests(f"{max_active} jobs that {principal} started have not ended yet, as many as the setting "
-                           "max_active_jobs_per_principal allows.", retry_after=RETRY_AFTER)
+                           "max_active_jobs_per_principal allows.", limit="max_active_jobs_per_principal",
+                           retry_after=RETRY_AFTER)
 
 
 def too_many_endpoints(most: int) -> TooManyRequests:
     """There are as many endpoints as the setting allows."""
     return TooManyRequests(f"There are {most} endpoints, as many as the setting limits.max_endpoints allows: delete one that is "
-                           "not needed.", retry_after=RETRY_AFTER)
+                           "not needed.", limit="max_endpoints", retry_after=RETRY_AFTER)
 
 
 def arn_taken(principal: Principal, other: str) -> IdTaken:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,13 @@ class FakeJobs:
 
     def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
         return tuple(self.get(kind, job_id) for job_id in job_ids)
+
+    def active(self) -> tuple[dict[tuple[JobKind, Status], int], tuple[Job, ...]]:
+        if self.broken:
+            raise self.broken
+        active = [job for job in self.jobs.values() if not job.status.is_terminal]
+        return dict(Counter((job.kind, job.shown_status) for job in active)), tuple(
+            job for job in active if job.kind is JobKind.MODEL_TRAINING)
 
     def report(self, kind: JobKind, job_id: str) -> JobReport:
         return JobReport(job=self.get(kind, job_id), courses={})
