@@ -17,8 +17,8 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
 """Around the plot, for labels."""
 LOOKS = 6
 """Series that are told apart; further ones are drawn pale, and named in the table only."""
-MOST_POINTS = 400
-"""Of a line; of more only every so many is drawn."""
+MOST_POINTS, MOST_PALE_POINTS = 400, 1500
+"""Of a line that is told apart, and of all the others together; of more only every so many is drawn."""
 MOST_MARKS = 8
 """On a line, beside the one at its end."""
 MOST_HINTS = 240
@@ -80,8 +80,7 @@ class Table(Frozen, frozen=True, kw_only=True):
 
 def svg(chart: Chart) -> str:
     """The chart. Whatever the numbers are, it is valid and all its coordinates are finite."""
-    x_axis = linear((x for series in chart.series for x, y in series.points if usable(y) is not None), whole=chart.whole,
-                    tight=chart.lines)
+    x_axis = linear({x for series in chart.series for x, y in series.points if y is not None}, whole=chart.whole, tight=chart.lines)
     values = [y for series in chart.series for _, y in series.points]
     y_axis = (logarithmic(values) if chart.log else None) or linear(values)
     names = {"title": f"{chart.id}-title", "desc": f"{chart.id}-desc"}
@@ -91,10 +90,12 @@ def svg(chart: Chart) -> str:
     SubElement(root, "desc", {"id": names["desc"]}).text = _plain(describe(chart))
     _draw_axes(root, chart, x_axis, y_axis)
     looks = _looks(chart)
+    pale = max(20, MOST_PALE_POINTS // max(1, len(chart.series) - looks))
     for number in range(len(chart.series) - 1, -1, -1):  # the first lies on top
         series, look = chart.series[number], number + 1 if number < looks else 0
+        points = _thinned(series.points, MOST_POINTS if look else min(pale, MOST_POINTS))
         group = SubElement(root, "g", {"class": f"series series-{look}"})
-        _draw_series(group, chart, series, look, [(x, y, _at(x_axis, y_axis, x, y)) for x, y in _thinned(series.points)])
+        _draw_series(group, chart, series, look, [(x, y, _at(x_axis, y_axis, x, y)) for x, y in points])
     _draw_hints(root, chart, x_axis, y_axis)
     return tostring(root, encoding="unicode", short_empty_elements=True)
 
@@ -188,7 +189,7 @@ def _draw_hints(root: Element, chart: Chart, x_axis: Axis, y_axis: Axis) -> None
     left = MOST_HINTS
     group = SubElement(root, "g", {"class": "hints"})
     for series in chart.series:
-        points = _thinned(series.points)
+        points = _thinned(series.points, MOST_POINTS)
         left -= len(points)
         if left < 0:
             return
@@ -224,10 +225,10 @@ def _sample(look: int, *, lines: bool) -> str:
     return tostring(root, encoding="unicode")
 
 
-def _thinned(points: Sequence[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+def _thinned(points: Sequence[tuple[float, float | None]], most: int) -> list[tuple[float, float | None]]:
     """The points, or every so many and the last one."""
     known = [(x, y) for x, y in points if usable(x) is not None]
-    stride = math.ceil(len(known) / MOST_POINTS)
+    stride = math.ceil(len(known) / most)
     return known if stride <= 1 else [*known[:-1:stride], known[-1]]
 
 

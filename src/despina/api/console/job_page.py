@@ -43,7 +43,9 @@ def _values(request: ConsoleRequest, report: JobReport) -> dict[str, Any]:
     chosen = _number(request.query.get("trial"))
     chosen = chosen if chosen in {trial.number for trial in shown.rows} else None
     log_scale = request.query.get("scale") == "log"
+    group = request.settings.parameter_group
     return {
+        "roles": (group.roles or ()) if not group.default else (),  # of which one must be named
         "report": report, "job": job, "title": job_view.KINDS[job.kind],
         "live_url": "" if _is_over(job) else _link(request, fragment="live"),
         "choices": choices(job, allowed=may_cancel(request, job.kind)), "servable": _is_servable(request, job),
@@ -86,7 +88,8 @@ def _create_endpoint(kind: JobKind, request: ConsoleRequest) -> Reply:
     # The form's number makes one endpoint of a button that is pressed twice.
     caller = Caller(arn=request.caller().arn, invocation=f"console-{request.form['once']}" if "once" in request.form else None)
     endpoint = request.plane.endpoints.create(
-        msgspec.structs.replace(CreateEndpoint(id=request.form.get("endpoint")), **{_SERVED[kind]: request.path["id"]}), caller)
+        msgspec.structs.replace(CreateEndpoint(id=request.form.get("endpoint"), neptune_iam_role_arn=request.form.get("role")),
+                                **{_SERVED[kind]: request.path["id"]}), caller)
     return request.redirect(f"{ROOT}/endpoints/{endpoint.id}")
 
 

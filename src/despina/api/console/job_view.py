@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from despina.api.console.charts import number
 from despina.api.console.formats import duration
 from despina.api.console.summaries import LiveRun, live_run
 from despina.core import plans
@@ -177,19 +178,18 @@ def _of_model(report: JobReport) -> Iterator[Tile]:
     if best is not None and (value := best_value(best)) is not None:
         metric = best.progress.metric if best.progress is not None and best.progress.metric else "objective"
         trial = f"trial {best.number + 1}, validation"
-        yield Tile(name=f"Best {metric}" if job.status.is_terminal else f"Best {metric} so far", value=f"{value:.4f}", note=trial)
+        yield Tile(name=f"Best {metric}" if job.status.is_terminal else f"Best {metric} so far", value=number(value), note=trial)
     trials = [run for run in job.runs if run.kind is RunKind.TRIAL]
     if trials:
         ended = sum(not run.state.is_live for run in trials)
         failed = sum(run.state in {RunState.FAILED, RunState.LOST} for run in trials)
         yield Tile(name="Trials ended", value=f"{ended} of {plans.trials_wanted(job)}", note=f"{failed} failed" if failed else "")
     if model is not None:
-        tested, floor = model.metrics.get("test", {}).get(model.metric), None
-        if model.floor is not None:
-            floor = model.floor.metrics.get("test", {}).get(model.metric)
+        tested = model.metrics.get("test", {}).get(model.metric)
+        floor = model.floor.metrics.get("test", {}).get(model.metric) if model.floor is not None else None
+        note = f"{number(floor)} without the graph ({model.floor.name})" if model.floor and isinstance(floor, int | float) else ""
         if isinstance(tested, int | float):
-            note = f"{floor:.4f} without the graph ({model.floor.name})" if isinstance(floor, int | float) and model.floor else ""
-            yield Tile(name=f"Test {model.metric}", value=f"{tested:.4f}", note=note)
+            yield Tile(name=f"Test {model.metric}", value=number(tested), note=note)
 
 
 def best_value(run: Run) -> float | None:
