@@ -8,6 +8,7 @@ demo:
 test: check
 	@scripts/setup-js
 	@scripts/setup-postgres
+	@scripts/setup-notebook
 	@scripts/setup-chromium
 	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 

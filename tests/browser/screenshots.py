@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.browser.screenshots [NAME …]
 
-A server of its own works on examples/air-routes: two trainings have ended, one goes on, others were recorded. A new picture is a row
-of ``PICTURES``.
+A server of its own works on examples/air-routes: two trainings have ended, one goes on, others were recorded. A new picture is a
+row of ``PICTURES``.
 """
 
 import io
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -84,8 +84,8 @@ def recorded(data: Path) -> None:
     record(data, [
         job(training, "routes-2026-11", created_at=now - 50 * HOUR, status=Status.COMPLETED),
         job(training, "delays-first-try", created_at=now - 27 * HOUR, status=Status.FAILED, reason=(
-            "The data-processing job 'delays' has no label for training: its configuration names 'delay', of which all 3,503 values "
-            "are missing.")),
+            "The data-processing job 'delays' has no label for training: its configuration names 'delay', of which all 3,503 "
+            "values are missing.")),
         job(training, "delays-second-try", created_at=now - 26 * HOUR, status=Status.STOPPED),
         job(processing, "delays", created_at=now - 28 * HOUR, status=Status.COMPLETED),
     ])
@@ -108,8 +108,8 @@ def work(server: Server) -> None:
                                        maxHPONumberOfTrainingJobs=2, maxHPOParallelTrainingJobs=2)
 
     def both() -> bool:
-        runs = server.details("modeltraining", "continents-3")["details"]["runs"]
-        return sum((run.get("progress") or {"step": 0})["step"] >= 60 for run in runs if run["kind"] == "trial") == 2
+        runs: list[dict[str, Any]] = server.details("modeltraining", "continents-3")["details"]["runs"]
+        return len([run for run in runs if run["kind"] == "trial" and (run.get("progress") or {}).get("step", 0) >= 60]) == 2
 
     wait_for("two trials that have come some way", both)
 
