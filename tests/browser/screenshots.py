@@ -61,6 +61,7 @@ def _predict(page: Page) -> None:
 PICTURES = (
     Picture("jobs", "/console/modeltraining"),
     Picture("cancel", "/console/modeltraining", _ask),
+    Picture("job", "/console/modeltraining/continents-1", height=1000),
     Picture("phone", "/console/modeltraining", width=390, height=780),
     Picture("prediction", "/console/endpoints/continents", _predict, height=1330),
 )

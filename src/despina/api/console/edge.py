@@ -95,7 +95,7 @@ class Console:
         except ClientGone:
             raise
         except SignInFirst:
-            call.operation = None  # the audit log tells of what was asked for when it is asked for again
+            call.audited = False  # the audit log tells of what was asked for when it is asked for again
             reply = await self._to_sign_in(visit)
         except Exception as error:  # noqa: BLE001 - the edge of the console: whatever it is, there is a page that says so
             reply, failure = await self._failed(visit, error), error
@@ -232,6 +232,7 @@ class Console:
             headers.append((b"etag", tag))
             if header(scope, b"if-none-match") == tag:
                 status, body = 304, b""
+                visit.call.audited = False  # who watches a page was shown this before: the audit log has it once
         common = [(b"cache-control", b"no-store"), (b"x-amzn-requestid", visit.call.request_id.encode("ascii")),
                   (b"content-length", b"%d" % len(body)), *SECURITY_HEADERS]
         return Answer(status, [*headers, *common], body)
