@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.browser.screenshots [NAME …]
 
-A server of its own works on examples/air-routes: two trainings have ended, one goes on, others were recorded. A new picture is a row
-of ``PICTURES``.
+A server of its own works on examples/air-routes: two trainings have ended, one goes on, others were recorded. A new picture is a
+row of ``PICTURES``.
 """
 
 import io
@@ -83,8 +83,8 @@ def recorded(data: Path) -> None:
     record(data, [
         job(training, "routes-2026-11", created_at=now - 50 * HOUR, status=Status.COMPLETED),
         job(training, "delays-first-try", created_at=now - 27 * HOUR, status=Status.FAILED, reason=(
-            "The data-processing job 'delays' has no label for training: its configuration names 'delay', of which all 3,503 values "
-            "are missing.")),
+            "The data-processing job 'delays' has no label for training: its configuration names 'delay', of which all 3,503 "
+            "values are missing.")),
         job(training, "delays-second-try", created_at=now - 26 * HOUR, status=Status.STOPPED),
         job(processing, "delays", created_at=now - 28 * HOUR, status=Status.COMPLETED),
     ])
@@ -108,7 +108,7 @@ def work(server: Server) -> None:
 
     def both() -> bool:
         runs = server.details("modeltraining", "continents-3")["details"]["runs"]
-        return sum((run.get("progress") or {"step": 0})["step"] >= 60 for run in runs if run["kind"] == "trial") == 2
+        return [(run.get("progress") or {"step": 0})["step"] >= 60 for run in runs if run["kind"] == "trial"] == [True, True]
 
     wait_for("two trials that have come some way", both)
 

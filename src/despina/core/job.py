@@ -188,7 +188,7 @@ class RunSpec(Recorded, frozen=True, kw_only=True):
     """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
 
 
-class Usage(Frozen, frozen=True, kw_only=True):
+class Usage(Recorded, frozen=True, kw_only=True):
     """What a run has used of its machine so far."""
 
     cpu_seconds: float
