@@ -6,27 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from tests.browser.sites import MODES, Site, start_site
-from tests.browser.strict import AXE, DESK, Strict, sign_in
+from tests.browser.strict import AXE, DESK, Strict
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 PATIENCE_MS = 30_000
 
+expect.set_options(timeout=PATIENCE_MS)
+
 NewPage = Callable[..., Strict]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The browser."""
+def set_up() -> None:
+    """That there are a browser and axe."""
     missing = [what for what, path in (("scripts/setup-chromium", CHROMIUM), ("scripts/setup-js", AXE)) if not path.exists()]
     if missing:
         message = f"the browser's tests are not set up: {', '.join(missing)}"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def browser(set_up: None) -> Iterator[Browser]:
+    """The browser. One for each file: while there is one its event loop runs, and other tests want one of their own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -34,9 +41,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory, trained_data: Path) -> Iterator[dict[str, Site]]:
+def sites(set_up: None, tmp_path_factory: pytest.TempPathFactory, trained_data: Path) -> Iterator[dict[str, Site]]:
     """The servers by mode. They are for all tests: a test leaves the jobs that it finds as they are."""
-    del browser  # where there is none nothing has to be started
     folder = tmp_path_factory.mktemp("sites")
     started = {mode: start_site(mode, folder / mode, trained_data) for mode in MODES}
     yield started
@@ -50,28 +56,17 @@ def site(request: pytest.FixtureRequest, sites: dict[str, Site]) -> Site:
     return sites[request.param]
 
 
-@pytest.fixture(scope="session")
-def alices_state(browser: Browser, sites: dict[str, Site]) -> Any:
-    """The cookies of Alice, who has signed in."""
-    context = browser.new_context()
-    strict = Strict(context.new_page(), sites["guarded"])
-    sign_in(strict, sites["guarded"].keys)
-    strict.page.wait_for_url("**/console/modeltraining")
-    assert not strict.faults
-    state = context.storage_state()
-    context.close()
-    return state
-
-
 @pytest.fixture
-def new_page(browser: Browser, alices_state: Any) -> Iterator[NewPage]:
+def new_page(browser: Browser) -> Iterator[NewPage]:
     """Opens pages, each in a context of its own, and fails the test in the end if one of them did anything wrong."""
     opened: list[tuple[Strict, BrowserContext]] = []
 
     def new(site: Site, *, signed_in: bool = True, **options: Any) -> Strict:
         """``signed_in``: as Alice, where people sign in."""
-        state = alices_state if signed_in and site.mode == "guarded" else None
-        context = browser.new_context(viewport=DESK, storage_state=state, **options)  # type: ignore[arg-type]
+        context = browser.new_context(viewport=DESK, **options)  # type: ignore[arg-type]
+        if signed_in and site.session:
+            name, value = site.session
+            context.add_cookies([{"name": name, "value": value, "url": f"{site.url}/console"}])
         context.set_default_timeout(PATIENCE_MS)
         opened.append((Strict(context.new_page(), site), context))
         return opened[-1][0]

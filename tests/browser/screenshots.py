@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -107,8 +107,8 @@ def work(server: Server) -> None:
                                        maxHPONumberOfTrainingJobs=2, maxHPOParallelTrainingJobs=2)
 
     def both() -> bool:
-        runs = server.details("modeltraining", "continents-3")["details"]["runs"]
-        return [(run.get("progress") or {"step": 0})["step"] >= 60 for run in runs if run["kind"] == "trial"] == [True, True]
+        runs: list[dict[str, Any]] = server.details("modeltraining", "continents-3")["details"]["runs"]
+        return len([run for run in runs if run["kind"] == "trial" and (run.get("progress") or {}).get("step", 0) >= 60]) == 2
 
     wait_for("two trials that have come some way", both)
 

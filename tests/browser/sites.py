@@ -1,13 +1,16 @@
 """The servers that the browser visits: one that believes everybody, one that people sign in to; both with the same jobs."""
 
+import http.client
 import json
 import shutil
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 from tests.browser.recorded import of_every_status, record
-from tests.serving import Server
+from tests.serving import PATIENCE_SECONDS, Server
 from tests.wire.guarded import Keys
 
 from despina.auth.issuing import issue
@@ -28,6 +31,8 @@ class Site:
     """Of Alice, who may do everything; empty where nobody signs in."""
     reader: Keys
     """Of Ruth, who may look at jobs and do nothing."""
+    session: tuple[str, str] | None = None
+    """The cookie of Alice, who has signed in: its name and its value; None where nobody signs in."""
 
     @property
     def url(self) -> str:
@@ -41,7 +46,23 @@ def start_site(mode: str, folder: Path, trained: Path) -> Site:
     alice = {} if mode == "open" else principal(folder, "alice", "*")
     ruth = {} if mode == "open" else principal(folder, "ruth", "neptune-db:Get*", "neptune-db:List*")
     server = Server(folder, *(["--iam-auth"] if mode == "guarded" else [])).start()
-    return Site(mode=mode, server=server, keys=alice, reader=ruth)
+    return Site(mode=mode, server=server, keys=alice, reader=ruth, session=signed_in(server.url, alice) if alice else None)
+
+
+def signed_in(url: str, keys: Keys) -> tuple[str, str]:
+    """The cookie of a session that was begun with these keys."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        connection.request("GET", "/console/sign-in")
+        response = connection.getresponse()
+        response.read()
+        visitor = (response.getheader("Set-Cookie") or "").partition(";")[0]
+        form = {"token": visitor.partition("=")[2], "key_id": keys["AWS_ACCESS_KEY_ID"], "secret": keys["AWS_SECRET_ACCESS_KEY"]}
+        connection.request("POST", "/console/sign-in", urlencode(form), {"Cookie": visitor})
+        response = connection.getresponse()
+        assert response.status == 303, response.read()
+        name, _, value = (response.getheader("Set-Cookie") or "").partition(";")[0].partition("=")
+        return name, value
 
 
 def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:

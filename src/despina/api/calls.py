@@ -49,6 +49,8 @@ class Call:
     """The key that it is signed with; None while it is not known that it is."""
     named_key: str | None = None
     """The key that somebody signs in with."""
+    audited: bool = True
+    """Whether the audit log tells of it."""
     resource_id: str | None = None
     invocation: str | None = None
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -69,7 +71,7 @@ class Call:
 
     def entry(self, scope: Scope, answer: Answer, error: Exception | None) -> Entry | None:
         """Its entry of the audit log; None for what no policy is about."""
-        if self.operation is None or self.operation.action is None:
+        if self.operation is None or self.operation.action is None or not self.audited:
             return None
         known, agent = self.credential, header(scope, b"user-agent")
         key = known.key.id if known else self.named_key or claimed_key(scope)

@@ -205,7 +205,8 @@ class Client:
         return self.call("GET", target)
 
     async def send(self, method: str, target: str | bytes, receive: Callable[[], Awaitable[Message]],
-                   headers: Iterable[tuple[str, str]] = (), *, host: str = "127.0.0.1") -> Response:
+                   headers: Iterable[tuple[str, str]] = (), *, host: str = "127.0.0.1",
+                   host_header: str = "localhost:8182") -> Response:
         raw = target if isinstance(target, bytes) else target.encode()
         path, _, query = raw.partition(b"?")
         sent: list[Message] = []
@@ -216,7 +217,7 @@ class Client:
         scope = {
             "type": "http", "method": method, "scheme": "http", "raw_path": path, "path": path.decode("latin-1"),
             "query_string": query, "client": (host, 50_000),
-            "headers": [(b"host", b"localhost:8182"), *((name.encode(), value.encode("latin-1")) for name, value in headers)],
+            "headers": [(b"host", host_header.encode()), *((name.encode(), value.encode("latin-1")) for name, value in headers)],
         }
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self.api(scope, receive, send)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from despina.api.console.table import PAGES, Table
 from despina.api.scope import Message
 from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
+from despina.auth.audit import AuditLog, read
 from despina.auth.gate import Gate
 from despina.auth.issuing import issue
 from despina.auth.principals import Principals
@@ -22,6 +24,7 @@ from despina.auth.secrets import SecretBox
 from despina.auth.sessions import Sessions
 from despina.core.names import Cluster
 from despina.core.principal import Principal
+from despina.core.roles import ParameterGroup
 from despina.store import open_key_store
 
 BOX = SecretBox(b"k" * 32, "a test")
@@ -44,7 +47,8 @@ class Shown:
 class Browser:
     """Asks an application for pages, and keeps its cookies."""
 
-    def __init__(self, jobs: FakeJobs | None = None, *, guarded: bool = False, **settings: Any) -> None:
+    def __init__(self, jobs: FakeJobs | None = None, *, guarded: bool = False, audit: AuditLog | None = None,
+                 **settings: Any) -> None:
         self.cookies: dict[str, str] = {}
         gate = sessions = None
         if guarded:
@@ -55,17 +59,18 @@ class Browser:
             gate = Gate(principals=Principals(store), open_box=lambda: BOX, cluster=Cluster(), clock=FixedClock())
             sessions = Sessions(lambda: BOX)
         self._api = Api(ControlPlane(jobs or FakeJobs(), FakeEndpoints()), settings=ApiSettings(**settings), cluster=Cluster(),
-                        gate=gate, sessions=sessions, clock=lambda: 0.0)
+                        gate=gate, sessions=sessions, audit=audit, clock=lambda: 0.0)
 
-    def ask(self, method: str, target: str, *, form: dict[str, str] | None = None, address: str = "127.0.0.1") -> Shown:
-        return asyncio.run(self._ask(method, target, urlencode(form or {}).encode(), address))
+    def ask(self, method: str, target: str, *, form: dict[str, str] | None = None, address: str = "127.0.0.1",
+            etag: str = "") -> Shown:
+        return asyncio.run(self._ask(method, target, urlencode(form or {}).encode(), address, etag))
 
     def sign_in(self, secret: str, address: str = "127.0.0.1") -> Shown:
         self.cookies.setdefault("despina-visitor-8182", "visitor")
         return self.ask("POST", "/console/sign-in", address=address,
                         form={"token": "visitor", "key_id": self.issued.key.id, "secret": secret})
 
-    async def _ask(self, method: str, target: str, body: bytes, address: str) -> Shown:
+    async def _ask(self, method: str, target: str, body: bytes, address: str, etag: str) -> Shown:
         path, _, query = target.encode().partition(b"?")
         sent: list[Message] = []
 
@@ -74,7 +79,8 @@ class Browser:
 
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         scope = {"type": "http", "method": method, "scheme": "http", "raw_path": path, "path": path.decode(), "query_string": query,
-                 "client": (address, 50_000), "headers": [(b"host", b"localhost:8182"), (b"cookie", cookies.encode())]}
+                 "client": (address, 50_000), "headers": [(b"host", b"localhost:8182"), (b"cookie", cookies.encode()),
+                                                           *([(b"if-none-match", etag.encode())] if etag else [])]}
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self._api(scope, whole(body), send)
         start, end = sent
@@ -139,6 +145,27 @@ def test_a_job_that_has_ended_meanwhile_is_not_cancelled() -> None:
     [job] = jobs.jobs.values()
     assert (job.stop_requested, job.clean) == (True, True)
     assert browser.ask("POST", path.replace("tr-1", "tr-2"), form={"token": token}).status == 404
+
+
+def test_what_has_not_changed_is_sent_once_and_told_once(tmp_path: Path) -> None:
+    browser = Browser(guarded=True, audit=AuditLog(tmp_path))
+    browser.sign_in(browser.issued.secret)
+    first = browser.ask("GET", "/console/modeltraining?fragment=live")
+    assert (first.status, "No training job yet" in first.text) == (200, True)
+    again = browser.ask("GET", "/console/modeltraining?fragment=live", etag=first.headers["etag"])
+    assert (again.status, again.text) == (304, "")
+    told = [(entry.event_name, entry.status) for entry in read(tmp_path)]
+    assert told == [("ConsoleLogin", 303), ("ListMLModelTrainingJobs", 200)]
+
+
+def test_where_a_role_must_be_named_the_question_asks_for_it() -> None:
+    jobs = FakeJobs()
+    jobs.add(training_job())
+    roles = ("arn:aws:iam::123456789012:role/A", "arn:aws:iam::123456789012:role/B")
+    path = "/console/modeltraining/tr-1/cancel"
+    text = Browser(jobs, parameter_group=ParameterGroup(roles=roles)).ask("GET", path).text
+    assert [f"<option>{role}</option>" in text for role in roles] == [True, True]
+    assert "<select" not in Browser(jobs, parameter_group=ParameterGroup(roles=roles, default=roles[0])).ask("GET", path).text
 
 
 @pytest.mark.parametrize("path", ["/console/", "/consolex", "/console/x", "/console//modeltraining", "/console/modeltraining/a/b/c",

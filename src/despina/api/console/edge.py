@@ -17,11 +17,12 @@ from despina.api.authentication import context, is_key_id
 from despina.api.calls import Call
 from despina.api.console import cookies
 from despina.api.console.page import ROOT, ConsoleRequest, Edge, Page, Reply
-from despina.api.console.protection import SECURITY_HEADERS, check_form, check_host
+from despina.api.console.protection import SECURITY_HEADERS, check_form
 from despina.api.console.static_files import StaticFile, StaticFiles
 from despina.api.console.table import PAGES, Table
 from despina.api.console.templates import Templates
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
+from despina.api.foreign_sites import check_host
 from despina.api.invocations import WAIT_SECONDS, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
 from despina.api.reads import Reads
@@ -87,7 +88,7 @@ class Console:
         except ClientGone:
             raise
         except SignInFirst:
-            call.operation = None  # the audit log tells of what was asked for when it is asked for again
+            call.audited = False  # the audit log tells of what was asked for when it is asked for again
             reply = await self._to_sign_in(visit)
         except Exception as error:  # noqa: BLE001 - the edge of the console: whatever it is, there is a page that says so
             reply, failure = await self._failed(visit, error), error
@@ -223,6 +224,7 @@ class Console:
             headers.append((b"etag", tag))
             if header(scope, b"if-none-match") == tag:
                 status, body = 304, b""
+                visit.call.audited = False  # who watches a page was shown this before: the audit log has it once
         common = [(b"cache-control", b"no-store"), (b"x-amzn-requestid", visit.call.request_id.encode("ascii")),
                   (b"content-length", b"%d" % len(body)), *SECURITY_HEADERS]
         return Answer(status, [*headers, *common], body)

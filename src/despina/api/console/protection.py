@@ -1,15 +1,14 @@
-"""What keeps other sites out of the console: headers of every answer, whose page a request may come from, which host it may name.
+"""What keeps other sites out of the console: headers of every answer, and the token of a form.
 
 Sources: W3C Content Security Policy Level 3; OWASP, "Cross-Site Request Forgery Prevention".
 """
 
 import hmac
-import ipaddress
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from despina.api.console.page import Headers
 from despina.api.foreign_sites import check_site
-from despina.api.scope import Scope, header
+from despina.api.scope import Scope
 from despina.core.errors import AccessDenied
 
 SECURITY_HEADERS: Headers = [
@@ -22,41 +21,6 @@ SECURITY_HEADERS: Headers = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-
-
-def check_host(scope: Scope, known: frozenset[str]) -> None:
-    """Refuse a host name that could be another site's which has its name lead here (DNS rebinding).
-
-    For a server that believes everybody: what a browser may do then depends on the name alone that it called. A site's own name
-    is neither an IP address, nor ``localhost``, nor one that the server was told.
-
-    Raises:
-        AccessDenied: it is another name.
-    """
-    host = (header(scope, b"host") or b"").decode("latin-1")
-    name = (urlsplit(f"//{host}").hostname or "").removesuffix(".") if _is_host(host) else ""
-    if name == "localhost" or name.endswith(".localhost") or name in known or _is_address(name):
-        return
-    raise AccessDenied(
-        f"The console cannot be opened as '{host[:100]}': without --iam-auth it answers to localhost, to IP addresses, and to the "
-        "name of this machine and of its setting 'host' only, so that no other site can act in its name. Use the server's IP "
-        "address, or switch --iam-auth on.")
-
-
-def _is_host(host: str) -> bool:
-    try:
-        urlsplit(f"//{host}")
-    except ValueError:
-        return False
-    return True
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def check_form(scope: Scope, given: str | None, token: str | None) -> None:

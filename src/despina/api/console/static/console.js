@@ -61,6 +61,8 @@ function carryOver(old, fresh) {
 }
 
 async function refresh(part) {
+  const selection = getSelection();
+  if (!selection.isCollapsed && part.contains(selection.anchorNode)) return undefined; // somebody copies from it
   const url = part.dataset.live;
   const response = await fetch(url, { cache: "no-store", headers: tags.has(url) ? { "If-None-Match": tags.get(url) } : {} });
   if (response.redirected) return location.reload(); // the session has ended
