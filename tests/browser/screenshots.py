@@ -54,6 +54,7 @@ def _ask(page: Page) -> None:
 PICTURES = (
     Picture("jobs", "/console/modeltraining"),
     Picture("cancel", "/console/modeltraining", _ask),
+    Picture("job", "/console/modeltraining/continents-1", height=1000),
     Picture("phone", "/console/modeltraining", width=390, height=780),
 )
 

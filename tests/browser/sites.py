@@ -15,8 +15,10 @@ from tests.wire.guarded import Keys
 
 from despina.auth.issuing import issue
 from despina.auth.secrets import load_box
+from despina.core import plans
+from despina.core.job import Job, JobKind
 from despina.core.principal import Principal
-from despina.store import open_key_store
+from despina.store import open_key_store, open_store
 
 MODES = ("open", "guarded")
 
@@ -42,7 +44,9 @@ class Site:
 def start_site(mode: str, folder: Path, trained: Path) -> Site:
     """A server on a copy of the data of another one that has trained."""
     shutil.copytree(trained, folder)
-    record(folder, of_every_status(time.time_ns() // 1_000_000))
+    jobs = of_every_status(time.time_ns() // 1_000_000)
+    record(folder, jobs)
+    _give_artefacts(folder, next(job for job in jobs if job.id == "moved-completed"))
     alice = {} if mode == "open" else principal(folder, "alice", "*")
     ruth = {} if mode == "open" else principal(folder, "ruth", "neptune-db:Get*", "neptune-db:List*")
     server = Server(folder, *(["--iam-auth"] if mode == "guarded" else [])).start()
@@ -63,6 +67,16 @@ def signed_in(url: str, keys: Keys) -> tuple[str, str]:
         assert response.status == 303, response.read()
         name, _, value = (response.getheader("Set-Cookie") or "").partition(";")[0].partition("=")
         return name, value
+
+
+def _give_artefacts(data: Path, job: Job) -> None:
+    """Put the artefacts of the training job ``tr`` where a recorded job would have its own."""
+    store = open_store(data / "despina.db")
+    trained = store.get(JobKind.MODEL_TRAINING, "tr")
+    store.close()
+    assert trained is not None
+    source, target = (data / "s3" / plans.output_location(one).removeprefix("s3://") for one in (trained, job))
+    shutil.copytree(source, target)
 
 
 def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:

@@ -3,12 +3,13 @@
 from collections import defaultdict
 from urllib.parse import unquote
 
-from despina.api.console import cancelling, front, job_lists, sign_in
+from despina.api.console import cancelling, front, job_lists, job_page, sign_in
 from despina.api.console.page import Page
 
 PAGES: tuple[Page, ...] = (
     *front.PAGES,
     *job_lists.PAGES,
+    *job_page.PAGES,
     *cancelling.PAGES,
     *sign_in.PAGES,
 )
