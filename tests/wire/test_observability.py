@@ -4,7 +4,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +20,8 @@ import yaml
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.exports import set_epochs
 from tests.otlp import Receiver, attributes, receiving
-from tests.scraping import Scrape, scrape
-from tests.serving import Server, wait_for
+from tests.scraping import Scrape, read, scrape
+from tests.serving import PATIENCE_SECONDS, Server, wait_for
 
 from despina.telemetry.traces import open_traces
 
@@ -332,3 +334,21 @@ def test_every_query_of_the_dashboard_and_of_the_alerts_asks_for_what_is_served(
             assert labels <= known | {"instance"} | ({"le"} if name.endswith("_bucket") else set()), (place, name)
             asked.add(family)
     assert {name for name in described if name.startswith("despina_")} <= asked, "what nobody looks at need not be served"
+
+
+def test_a_reconciler_has_a_port_for_its_metrics(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-m", "despina", "reconcile", "--data-dir", str(tmp_path), "--metrics-port", "0"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            url = re.search(r"Metrics are at (http://127\.0\.0\.1:\d+/metrics)\.", line)
+            assert url, line
+            with urllib.request.urlopen(url[1], timeout=PATIENCE_SECONDS) as answer:
+                found = read(answer.read().decode())
+        finally:
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    assert {"despina_reconciler_pass_seconds", "despina_job_queue_seconds", "despina_build_info"} <= set(found.types)
+    assert "despina_jobs" not in found.types, "that is for the API"
+    assert set(found.types) <= set(documented())
