@@ -152,7 +152,8 @@ def test_the_store_and_the_reconciler_are_measured(told: Told) -> None:
 
 
 def test_what_a_limit_refuses_is_counted(tmp_path: Path) -> None:
-    environment = {"DESPINA_REQUESTS_PER_SECOND": "1", "DESPINA_MAX_BODY_BYTES": "10", "DESPINA_MAX_HEADER_BYTES": "1024"}
+    environment = {"DESPINA_REQUESTS_PER_SECOND": "1", "DESPINA_MAX_BODY_BYTES": "10", "DESPINA_MAX_HEADER_BYTES": "1024",
+                   "DESPINA_LOG_LEVEL": "DEBUG"}
     server = Server(tmp_path / "data", environment=environment).start()
     try:
         codes = [server.request("GET", "/ml/modeltraining")[0] for _ in range(4)]
@@ -167,6 +168,9 @@ def test_what_a_limit_refuses_is_counted(tmp_path: Path) -> None:
     assert found.value("despina_http_refused_total", limit="max_body_bytes") == 1
     assert found.value("despina_http_refused_total", limit="max_header_bytes") == 1
     assert found.total("despina_http_request_seconds_count", code="429") == codes.count(429)
+    asked = [line for line in server.log().splitlines() if "DEBUG despina.access: GET /ml/modeltraining: 200, " in line]
+    assert len(asked) == codes.count(200), "with DEBUG the log has every request"
+    assert all("[request_id=" in line and "operation=ListMLModelTrainingJobs]" in line for line in asked)
 
 
 def entries(server: Server) -> list[dict[str, Any]]:
@@ -301,6 +305,7 @@ def queries() -> dict[str, str]:
     """Every query of the dashboard and of the alerts, by where it stands."""
     deploy = Path(__file__).parents[2] / "deploy"
     dashboard = json.loads((deploy / "grafana" / "despina.json").read_text(encoding="utf-8"))
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
     found = {f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", "5m")
              for panel in dashboard["panels"] for target in panel.get("targets", [])}
     rules = yaml.safe_load((deploy / "prometheus" / "despina.rules.yml").read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.exports import set_epochs
+from tests.scraping import scrape
 from tests.seaweed import Seaweed
 from tests.serving import Server, wait_for
 from tests.wire.endpoints import ask, created
@@ -60,6 +61,9 @@ def test_jobs_read_and_write_buckets_and_outlive_the_death_of_their_server(
     seaweed.kill()
     with pytest.raises(client.exceptions.BadRequestException, match=f"{INVALID}.*gave no answer in 5 s"):
         client.start_ml_data_processing_job(id="late", **locations)
+    told = scrape(server)
+    assert told.total("despina_s3_request_seconds_count", action="s3:ListBucket") > 1
+    assert told.total("despina_s3_errors_total") >= 3, "two buckets that there are not, and a server"
     seaweed.start()
     trained = server.wait_until_ended("modeltraining", "tr")
     assert trained["status"] == "Completed", trained
