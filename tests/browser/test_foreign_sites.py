@@ -139,3 +139,13 @@ def test_what_has_not_changed_is_not_sent_again(sites: dict[str, Site]) -> None:
     visitor = headers["Set-Cookie"].partition(";")[0]
     status, _, text = ask(sites["open"], "GET", target, If_None_Match=headers["ETag"], Cookie=visitor)
     assert (status, text) == (304, "")
+
+
+def test_a_link_on_another_site_leads_in_although_its_browser_kept_the_cookie_back(sites: dict[str, Site]) -> None:
+    site, target = sites["guarded"], "/console/modeltraining?name=a&status=Failed"
+    status, headers, text = ask(site, "GET", target, Sec_Fetch_Site="cross-site")
+    assert status == 200
+    assert '<meta http-equiv="refresh" content="0;url=/console/modeltraining?name=a&amp;status=Failed">' in text
+    assert "continents" not in text
+    assert "despina-session" not in str(headers)
+    assert ask(site, "GET", target, Sec_Fetch_Site="same-origin")[0] == 303

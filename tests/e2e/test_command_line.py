@@ -37,6 +37,14 @@ def command(url: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "despina", *arguments, "--endpoint-url", url]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children heed SIGINT, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def endless(despina: Despina, server: Server, trained: None) -> Iterator[str]:
     """A training that goes on until it is cancelled."""
@@ -140,6 +148,7 @@ def test_wait_fails_with_a_job_that_fails_and_prints_the_end_of_each(despina: De
     assert done.stdout.startswith("Failed: MissingConfiguration")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_wait_gives_up_in_time_survives_a_restart_and_leaves_on_ctrl_c(despina: Despina, server: Server, endless: str) -> None:
     done = despina("wait", endless, "--timeout", "0")
     assert (done.returncode, done.stdout) == (124, "")
@@ -150,12 +159,14 @@ def test_wait_gives_up_in_time_survives_a_restart_and_leaves_on_ctrl_c(despina: 
         assert "trials 0/2" in waiting.stderr.readline()
         server.stop()
         again = Server(server.data_dir, "--port", server.url.rpartition(":")[2]).start()
-        assert waiting.poll() is None
-        again.wait_for_run("modeltraining", endless, "trial")
-        waiting.send_signal(signal.SIGINT)
-        _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
-    again.stop()
-    server.start()
+        try:
+            assert waiting.poll() is None
+            again.wait_for_run("modeltraining", endless, "trial")
+            waiting.send_signal(signal.SIGINT)
+            _, said = waiting.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            again.stop()
+            server.start()
     assert waiting.returncode == 130
     assert said.splitlines()[-1] == "despina: no longer waiting; the work goes on."
     assert "Traceback" not in said
@@ -185,6 +196,7 @@ def on_terminal(arguments: list[str]) -> tuple[int, str]:
     return process.returncode, written.decode()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_logs_follow_until_ctrl_c(server: Server, endless: str) -> None:
     with subprocess.Popen(command(server.url, "jobs", "logs", "-f", endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True) as following:

@@ -1,21 +1,31 @@
-"""What a server tells whoever runs it: its metrics, as Prometheus' own client reads them, and its log."""
+"""What a server tells whoever runs it: its metrics, as Prometheus' own client reads them, its log, and traces, as OTLP has them."""
 
 import json
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
+import yaml
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.exports import set_epochs
+from tests.otlp import Receiver, attributes, receiving
 from tests.scraping import Scrape, scrape
 from tests.serving import Server, wait_for
 
-EPOCHS = 300
+from despina.telemetry.traces import open_traces
+
+EPOCHS = 200
+CLIENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+"""A trace, and the span of a client in it."""
 
 
 @dataclass(frozen=True)
@@ -27,35 +37,48 @@ class Told:
     after: Scrape
     epochs: tuple[int, int]
     """Of the trial, just before and just after ``during``."""
+    received: Receiver
+    """Of traces, that of the training among them: it is ``CLIENT``'s."""
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Iterator[Told]:
-    server = Server(tmp_path_factory.mktemp("told") / "data", environment={"DESPINA_LOG_FORMAT": "json"}).start()
-    try:
-        processed = server.process(export)["processingJob"]["outputLocation"]
-        set_epochs(server.path(processed), EPOCHS)
-        server.boto3().start_ml_model_training_job(
-            id="tr", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
-        before = wait_for("the metric of an epoch", lambda: (
-            "best" in (said := server.wait_for_run("modeltraining", "tr", "trial", step=1)["progress"]) and said))["step"]
-        during = scrape(server)
-        after = server.wait_for_run("modeltraining", "tr", "trial")["progress"]["step"]
-        for pid in server.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
-        server.boto3().create_ml_endpoint(id="ep", mlModelTrainingJobId="tr")
-        wait_for("the endpoint", lambda: server.request("GET", "/ml/endpoints/ep")[2]["status"] == "InService")
-        server.request("POST", "/endpoints/ep/invocations", b"{}")
-        server.request("GET", "/nowhere")
-        server.request("GET", "/ml/modeltraining?maxItems=ten")
-        yield Told(server, during, scrape(server), (before, after))
-    finally:
-        server.stop()
-        for pid in server.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    with receiving() as received:
+        environment = {"DESPINA_LOG_FORMAT": "json", "OTEL_EXPORTER_OTLP_ENDPOINT": received.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+        server = Server(tmp_path_factory.mktemp("told") / "data", environment=environment).start()
+        try:
+            yield work(server, export, received)
+        finally:
+            server.stop()
+            kill(server)
+
+
+def kill(server: Server) -> None:
+    """End all of its runs as the kernel would."""
+    for pid in server.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def work(server: Server, export: Path, received: Receiver) -> Told:
+    processed = server.process(export)["processingJob"]["outputLocation"]
+    set_epochs(server.path(processed), EPOCHS)
+    body = {"id": "tr", "dataProcessingJobId": "dp", "trainModelS3Location": "s3://test/models", "maxHPONumberOfTrainingJobs": 1}
+    server.request("POST", "/ml/modeltraining", json.dumps(body).encode(), {"traceparent": f"00-{CLIENT[0]}-{CLIENT[1]}-01"})
+    before = wait_for("the metric of an epoch", lambda: (
+        "best" in (said := server.wait_for_run("modeltraining", "tr", "trial", step=1)["progress"]) and said))["step"]
+    during = scrape(server)
+    after = server.wait_for_run("modeltraining", "tr", "trial")["progress"]["step"]
+    kill(server)
+    assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
+    server.boto3().create_ml_endpoint(id="ep", mlModelTrainingJobId="tr")
+    wait_for("the endpoint", lambda: server.request("GET", "/ml/endpoints/ep")[2]["status"] == "InService")
+    server.request("POST", "/endpoints/ep/invocations", b"{}")
+    server.request("GET", "/nowhere")
+    server.request("GET", "/ml/modeltraining?maxItems=ten")
+    wait_for("the job's span", lambda: [span for span in received.of_trace(CLIENT[0]) if span.name == "modeltraining job"])
+    wait_for("the last request's", lambda: [span for span in received.spans if attributes(span).get("url.path") == "/nowhere"])
+    return Told(server, during, scrape(server), (before, after), received)
 
 
 def test_jobs_are_counted_when_they_end(told: Told) -> None:
@@ -186,3 +209,126 @@ def test_each_metric_is_documented_and_each_documented_one_is_served(told: Told)
     assert set(described) - has_samples == {"despina_http_refused_total", "despina_s3_request_seconds", "despina_s3_errors_total",
                                             "despina_s3_retries_total"}
     assert all(told.after.texts.values())
+
+
+# traces
+
+
+def test_a_training_job_is_one_connected_trace(told: Told) -> None:
+    received = told.received
+    spans = received.of_trace(CLIENT[0])
+    by_id = {span.span_id: span for span in spans}
+    assert len(by_id) == len(spans)
+    (request,) = [span for span in spans if span.parent_span_id.hex() == CLIENT[1]]
+    assert request.name == "StartMLModelTrainingJob"
+    assert all(span.parent_span_id in by_id for span in spans if span is not request)
+
+    def above(span: Span) -> list[str]:
+        return [span.name, *above(by_id[span.parent_span_id])] if span is not request else [request.name]
+
+    found = {tuple(above(span)) for span in spans}
+    job = ("modeltraining job", "StartMLModelTrainingJob")
+    expected = [("store.create", job[1]), job, ("reconcile", *job), ("store.write", "reconcile", *job)]
+    expected += [(f"{kind} run", *job) for kind in ("strategy", "trial", "transform")]
+    expected += [(stage, "trial run", *job) for stage in ("load", "train", "evaluate", "put")]
+    expected += [("epochs", "trial run", *job), ("predict", "transform run", *job)]
+    assert set(expected) <= found, found
+    assert received.services == {"despina"}
+
+
+def test_spans_say_what_they_are_of_and_how_long_it_took(told: Told) -> None:
+    received = told.received
+    spans = received.of_trace(CLIENT[0])
+    recorded = {run["id"]: run for run in told.server.details("modeltraining", "tr")["details"]["runs"]}
+    runs = [span for span in spans if span.name.endswith(" run")]
+    assert {attributes(span)["despina.run.id"] for span in runs} > set(recorded)
+    (lost,) = [span for span in runs if attributes(span)["despina.run.id"] not in recorded]
+    assert (attributes(lost)["despina.run.state"], lost.status.code) == ("lost", Status.STATUS_CODE_ERROR)
+    for span in (span for span in runs if span is not lost):
+        run = recorded[str(attributes(span)["despina.run.id"])]
+        assert (span.start_time_unix_nano, span.end_time_unix_nano) == (run["startedAt"] * 10**6, run["finishedAt"] * 10**6)
+        assert attributes(span)["despina.job.id"] == "tr"
+    (trial,) = [span for span in runs if attributes(span).get("despina.run.attempt") == 2]
+    epochs = [attributes(span) for span in spans if span.name == "epochs" and span.parent_span_id == trial.span_id]
+    assert (epochs[0]["despina.epoch.first"], epochs[-1]["despina.epoch.last"]) == (1, EPOCHS), "those of the lost attempt, too"
+    assert all(after["despina.epoch.first"] == int(before["despina.epoch.last"]) + 1 for before, after in pairwise(epochs))
+    assert {"despina.loss", "despina.metric.acc", "despina.examples_per_second"} <= set(epochs[-1])
+    assert 0 < sum(span.name == "reconcile" for span in spans) <= 14, "passes that changed nothing are not told"
+
+
+def test_what_belongs_to_no_trace_begins_one_and_health_is_in_none(told: Told) -> None:
+    roots = [span for span in told.received.spans if not span.parent_span_id]
+    assert {"StartMLDataProcessingJob", "InvokeEndpoint"} <= {span.name for span in roots}
+    assert all(span.kind == Span.SPAN_KIND_SERVER for span in roots), "nothing but requests"
+    assert not [span for span in told.received.spans if attributes(span).get("url.path") == "/healthz"]
+    (missing,) = [span for span in roots if attributes(span)["url.path"] == "/nowhere"]
+    assert attributes(missing)["http.response.status_code"] == 404
+    assert missing.status.code == Status.STATUS_CODE_UNSET, "the client's fault"
+
+
+def test_a_receiver_that_is_away_holds_nobody_up(tmp_path: Path, export: Path) -> None:
+    with receiving() as gone:
+        pass
+    server = Server(tmp_path / "data", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": gone.url}).start()
+    server.process(export)
+    server.stop()
+    assert "opentelemetry" in server.log(), "the log tells of it"
+
+
+@pytest.mark.parametrize(("environment", "reason"), [
+    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc', and only http/protobuf is spoken"),
+    ({"OTEL_SDK_DISABLED": "true"}, None)])
+def test_no_traces_and_why(environment: dict[str, str], reason: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", **environment}
+    assert open_traces(asked, service="despina") is None
+    assert [record.getMessage() for record in caplog.records] == ([f"There are no traces: {reason}."] if reason else [])
+
+
+def test_without_the_extra_the_log_says_what_to_install(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.delitem(sys.modules, "despina.telemetry.spans", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    assert open_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, service="despina") is None
+    (record,) = caplog.records
+    assert "pip install 'despina[otel]'" in record.getMessage()
+
+
+# dashboard and alerts
+
+
+def queries() -> dict[str, str]:
+    """Every query of the dashboard and of the alerts, by where it stands."""
+    deploy = Path(__file__).parents[2] / "deploy"
+    dashboard = json.loads((deploy / "grafana" / "despina.json").read_text(encoding="utf-8"))
+    found = {f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", "5m")
+             for panel in dashboard["panels"] for target in panel.get("targets", [])}
+    rules = yaml.safe_load((deploy / "prometheus" / "despina.rules.yml").read_text(encoding="utf-8"))
+    return found | {rule["alert"]: rule["expr"] for group in rules["groups"] for rule in group["rules"]}
+
+
+def selected(node: Any) -> Iterator[tuple[str, set[str]]]:
+    """The metrics that a parsed query selects, each with the labels by which it is told apart, here or above."""
+    if isinstance(node, promql_parser.VectorSelector):
+        assert node.name is not None
+        yield node.name, {matcher.name for matcher in node.matchers.matchers}
+        return
+    modifier = getattr(node, "modifier", None)
+    labels = set(modifier.labels) if isinstance(node, promql_parser.AggregateExpr) and modifier is not None else set()
+    below = [getattr(node, name, None) for name in ("expr", "lhs", "rhs", "vector_selector")] + list(getattr(node, "args", []))
+    for part in below:
+        if part is not None:
+            yield from ((name, has | labels) for name, has in selected(part))
+
+
+def test_every_query_of_the_dashboard_and_of_the_alerts_asks_for_what_is_served() -> None:
+    described, asked = documented(), set()
+    for place, query in queries().items():
+        found = list(selected(promql_parser.parse(query)))
+        assert found, place
+        for name, labels in found:
+            family = re.sub(r"_(bucket|count|sum)$", "", name)
+            assert family in described, (place, name)
+            kind, known = described[family]
+            assert (kind == "histogram") == (family != name), (place, name)
+            assert labels <= known | {"instance"} | ({"le"} if name.endswith("_bucket") else set()), (place, name)
+            asked.add(family)
+    assert {name for name in described if name.startswith("despina_")} <= asked, "what nobody looks at need not be served"

@@ -17,6 +17,7 @@ from despina.api import errors
 from despina.api.authentication import context, named_key, signed_request
 from despina.api.calls import Call
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
+from despina.api.foreign_sites import check_site
 from despina.api.invocation_ids import invocation
 from despina.api.invocations import MAX_INVOCATION_BYTES, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
@@ -179,6 +180,9 @@ class Api:
         call.operation, call.resource_id = operation, unquote(raw_id) if raw_id else None
         body = b""
         if operation.method == "POST":
+            if self._gate is None:
+                # All that is asked is believed, so it must not be another site's page that asks; the rest a browser asks before.
+                check_site(scope)
             # Not yet in flight: who sends a body slowly takes nobody's place.
             limit = MAX_INVOCATION_BYTES if operation is INVOKE_ENDPOINT else self._settings.max_body_bytes
             body = await read_body(scope, receive, limit=limit, seconds=self._settings.body_timeout_seconds)

@@ -44,6 +44,8 @@ class Meaning(NamedTuple):
 
 
 INTERNAL = Meaning("InternalFailureException", 500)
+UNAVAILABLE = Meaning("InternalFailureException", 500)
+"""What the server needs does not answer: no bug, and nothing to hide. SDKs ask again of themselves."""
 BAD_REQUEST = Meaning("BadRequestException", 400)
 INVALID_PARAMETER = Meaning("InvalidParameterException", 400)
 
@@ -74,6 +76,7 @@ MEANINGS: dict[type[DespinaError], Meaning] = {
     errors.EndpointUnavailable: Meaning("ServiceUnavailable", 503),
     errors.ModelError: Meaning("ModelError", 424),
     errors.ArtifactError: BAD_REQUEST,
+    errors.ArtifactsUnavailable: UNAVAILABLE,
     errors.LeaseLost: INTERNAL,
     errors.StoreError: INTERNAL,
     errors.WorkFailed: INTERNAL,
@@ -124,6 +127,8 @@ def _headers(error: Exception) -> Headers:
             return [(b"retry-after", b"%d" % error.retry_after)]
         case errors.EndpointNotReady() | errors.EndpointUnavailable():
             return [(b"retry-after", b"1")]
+        case errors.ArtifactsUnavailable():
+            return [(b"retry-after", b"5")]
         case MethodNotAllowed():
             return [(b"allow", ", ".join(error.allowed).encode("ascii"))]
         case errors.RequestTooLarge() | errors.RequestTooSlow():

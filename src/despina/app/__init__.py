@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from despina.api.asgi import Api
 from despina.api.service import ControlPlane
@@ -42,11 +43,17 @@ from despina.settings import Settings
 from despina.store import is_networked, open_key_store, open_stores
 from despina.telemetry.logs import log_to_stderr
 from despina.telemetry.metrics import Metrics
+from despina.telemetry.traces import open_traces
 from despina.telemetry.watch import Watch
 
 __all__ = ["Parts", "SystemClock", "api", "reconcile", "run", "serve"]
 
+if TYPE_CHECKING:
+    from despina.api.traced import TracedApi
+
 log = logging.getLogger("despina")
+
+log = logging.getLogger("despina.app")
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
@@ -85,7 +92,8 @@ class Parts:
         clock = SystemClock()
         self.metrics = Metrics({"engine": settings.engine.partition(":")[0],
                                 "store": "postgresql" if is_networked(settings.database_url) else "sqlite"})
-        watch = Watch(self.metrics)
+        self.traces = open_traces(os.environ, service="despina")
+        watch = Watch(self.metrics, self.traces)
         artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS,
                                    telemetry=watch)
         self.stores = open_stores(settings.database_url or data / "despina.db", watch)
@@ -103,6 +111,9 @@ class Parts:
                          **dict.fromkeys(_NOT_FOR_RUNS, "")},
             folders={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache")},
             on_change=on_change, deployment=cluster(settings).fingerprint, is_service=is_endpoint_run)
+        if settings.engine == "local" and os.environ.get("RAY_ADDRESS"):
+            log.warning("RAY_ADDRESS is set, and the engine is 'local': runs stay on this machine and do not see it. "
+                        "--engine ray://HOST:PORT has a cluster run them.")
         principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None
         self.audit: AuditLog | None = None
@@ -151,11 +162,13 @@ class Parts:
         self.stores.close()
         if self.audit is not None:
             self.audit.close()
+        if self.traces is not None:
+            self.traces.close()
 
 
-def api(settings: Settings, parts: Parts) -> Api:
+def api(settings: Settings, parts: Parts) -> "Api | TracedApi":
     """The ASGI application over these parts."""
-    return Api(
+    application = Api(
         ControlPlane(parts.jobs, parts.endpoints),
         gate=parts.gate,
         audit=parts.audit,
@@ -168,6 +181,10 @@ def api(settings: Settings, parts: Parts) -> Api:
             own_hosts=frozenset({settings.host.lower(), socket.gethostname().lower()})),
         cluster=cluster(settings),
         metrics=parts.metrics)
+    if parts.traces is None:
+        return application
+    from despina.api.traced import TracedApi
+    return TracedApi(application, parts.traces)
 
 
 def parameter_group(settings: Settings) -> ParameterGroup:
@@ -179,7 +196,7 @@ def passed_on(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """What programs have to know on other machines, too: the S3 server and its keys, or the folder that stands in for it; and the
     variables of this process that they read, but for those that name files of this machine."""
     named = {name: value for name, value in environ.items()
-             if name in PROGRAM_VARIABLES or (name.startswith("AWS_") and not name.endswith(("_FILE", "_BUNDLE")))}
+             if name in PROGRAM_VARIABLES or (name.startswith(("AWS_", "OTEL_")) and not name.endswith(("_FILE", "_BUNDLE")))}
     return named if any(environ.get(name) for name in ENDPOINTS) else {**named, "DESPINA_S3_FOLDER": str(folder)}
 
 

@@ -14,6 +14,7 @@ from despina.artifacts.cache import Cache
 from despina.artifacts.parallel import PARALLEL, each
 from despina.artifacts.s3_download import Changed, Download, Stored
 from despina.artifacts.s3_server import CHUNK, S3Server
+from despina.artifacts.s3_uploads import Uploads
 from despina.core.errors import ArtifactError, ArtifactsUnavailable
 from despina.core.location import Location
 from despina.core.ports import Entry
@@ -43,6 +44,7 @@ class S3Artifacts:
     def __init__(self, server: S3Server, cache: Cache) -> None:
         self._server = server
         self._cache = cache
+        self._uploads = Uploads(server)
 
     def get(self, location: Location) -> Path:
         """A folder or file of the cache with the content at ``location``. It is only to be read, until this process ends.
@@ -90,6 +92,8 @@ class S3Artifacts:
     def delete(self, location: Location) -> int:
         """Delete the file at ``location``, and all below it; how many that were. ``a/job`` has nothing to do with ``a/job-2``.
 
+        Unfinished uploads go, too.
+
         Raises:
             ArtifactError: something could not be deleted (all the rest was), or the location is a whole bucket, which is refused.
         """
@@ -103,6 +107,7 @@ class S3Artifacts:
             raise
         except ArtifactError:
             pass  # there is none; or it may not be looked for, and what is below it can still be deleted
+        self._uploads.abort(location, below=True)
         failure: ArtifactError | None = None
         for page in (keys[start:start + PAGE] for start in range(0, len(keys), PAGE)):
             try:
@@ -197,6 +202,8 @@ class S3Artifacts:
         part = max(CHUNK, -(-before.st_size // MOST_PARTS))
 
         def put() -> None:
+            if content is file:  # who began to put it before is dead, and left parts
+                self._uploads.abort(location)
             file.seek(0)
             bucket.put(location.key, content, attributes={"sha256": digest}, use_multipart=content is file, chunk_size=part,
                        max_concurrency=PARALLEL)

@@ -35,7 +35,7 @@ REQUEST_SECONDS = 60.0
 """For a request with all that it moves, a chunk at most."""
 SIGNED_SECONDS = 240.0
 """How long obstore repeats a request at most: it does not sign it anew, and a signature is good for a quarter of an hour."""
-LONGEST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 3.0
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}
@@ -43,6 +43,10 @@ _ALTERED = {"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismat
 """A body is not what was sent: it is sent again."""
 _KEY_SOURCES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE")
+
+
+class Fault(Exception):
+    """A request that obstore does not make was refused or failed. The text has ``status code: NNN`` and S3's answer."""
 
 
 class S3Server:
@@ -115,7 +119,8 @@ class S3Server:
                                  f"credentials that Despina has need {action} there.")
         if isinstance(fault, FileNotFoundError) or (status and status[1] == "412"):
             return FileNotFoundError(f"There is no {location}, or not in the version that was asked for.")
-        final = code not in _ALTERED and status is not None and status[1].startswith("4") and status[1] not in {"408", "429"}
+        final = status is not None and status[1].startswith(("4", "501")) and status[1] not in {"408", "429"}
+        final = final and code not in _ALTERED
         if final or isinstance(fault, ValueError) or type(fault).__name__ in {"InvalidPathError", "NotSupportedError"}:
             return ArtifactError(f"Cannot {verb} {location}: {_first_line(fault)}")
         return None
@@ -139,7 +144,7 @@ def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
     bundle = os.environ.get("AWS_CA_BUNDLE")
     return S3Store(
         name, endpoint=endpoint, virtual_hosted_style_request=False, checksum_algorithm="SHA256",
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        region=region(),
         client_options={"allow_http": endpoint.startswith("http:"), "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                         "timeout": timedelta(seconds=min(REQUEST_SECONDS, max(patience_seconds, 1.0))),
                         **({"root_certificate": Path(bundle).read_bytes()} if bundle else {})},
@@ -147,9 +152,14 @@ def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
                       "backoff": {"max_backoff": timedelta(seconds=LONGEST_PAUSE_SECONDS)}})
 
 
+def region() -> str:
+    """That of the environment."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
 def _faults() -> tuple[type[Exception], ...]:
     from obstore.exceptions import BaseError
-    return BaseError, FileNotFoundError, ValueError
+    return BaseError, Fault, FileNotFoundError, ValueError
 
 
 def _first_line(fault: Exception) -> str:

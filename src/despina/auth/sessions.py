@@ -23,7 +23,7 @@ from despina.core.principal import Credential
 SESSION_MS = 12 * 3_600_000
 """How long a session holds."""
 
-_FORM = re.compile(r"([A-Za-z0-9_-]{1,400})\.([0-9]{1,15})\.([A-Za-z0-9_-]{32})\.([A-Za-z0-9_-]{43})")
+_FORM = re.compile(r"([A-Za-z0-9_-]{1,400})\.([1-9][0-9]{0,14})\.([A-Za-z0-9_-]{32})\.([A-Za-z0-9_-]{43})")
 _WRONG = "The access key id or the secret access key is not right."
 
 
@@ -47,7 +47,8 @@ def parse(text: str) -> Session | None:
         key_id = base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)).decode()
     except ValueError:
         return None
-    return Session(key_id, int(found[2]), found[3], found[4])
+    # Of the ways to write an id only one is ours, so that no character of a session can be another.
+    return Session(key_id, int(found[2]), found[3], found[4]) if _text(key_id.encode()) == found[1] else None
 
 
 class Sessions:

@@ -1,5 +1,5 @@
-"""The command line, ``despina serve | reconcile | backup | migrate | demo | plan | jobs … | endpoints … | keys … | audit``. The
-verbs of jobs and endpoints speak HTTP alone."""
+"""The command line, ``despina serve | reconcile | doctor | backup | migrate | demo | plan | jobs … | endpoints … | keys … |
+audit | completion``. The verbs of jobs and endpoints speak HTTP alone."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """The parser of everything."""
-    from despina.cli import audit, backup, endpoints, jobs, keys, migrate
+    from despina.cli import audit, backup, completion, endpoints, export, jobs, keys, migrate
 
     whole = Parser(prog="despina", description="An open, self-hosted Neptune ML.",
                    epilog="'despina COMMAND --help' shows a command; docs/cli.md has them all.")
@@ -70,17 +70,19 @@ def parser() -> Parser:
     endpoints.add_commands(commands.add_parser("endpoints", help="create, list, show, ask, update and delete endpoints",
                                                description="Create, list, show, ask, update and delete inference endpoints over "
                                                            "the HTTP API."))
+    shells = add_verb(commands, "completion", "the script by which a shell completes all this", example="despina completion bash",
+                      description="Print the script by which a shell completes commands, verbs, options and file names. For bash: "
+                                  'eval "$(despina completion bash)" in ~/.bashrc.')
+    completion.add_arguments(shells)
+    shells.set_defaults(perform=lambda options: completion.run(options, parser))
+    export.add_commands(commands.add_parser("export", help="export a training job to MLflow",
+                                            description="Export training jobs to other tools, over the HTTP API."))
     return whole
 
 
 def _add_servers(commands: Commands) -> None:
     serve = add_verb(commands, "serve", "serve the API and run the jobs", example="despina serve --data-dir /var/lib/despina")
-    serve.add_argument("--host", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", help="port to listen on (8182); 0 for any free one")
-    serve.add_argument("--iam-auth", action="store_true", help="demand signatures of principals that may (see despina keys)")
-    serve.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM); SIGHUP has it read anew")
-    serve.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
-    serve.add_argument("--tls-self-signed", action="store_true", help="serve HTTPS with a certificate made for development")
+    _add_serving(serve)
     serve.add_argument("--api-only", action="store_true", help="do not run the jobs: processes of despina reconcile do")
     serve.set_defaults(perform=_serve)
 
@@ -88,9 +90,30 @@ def _add_servers(commands: Commands) -> None:
                          description="Run the jobs of a data directory without serving the API.",
                          example="despina reconcile --data-dir /var/lib/despina")
     reconcile.set_defaults(perform=_reconcile)
+    doctor = add_verb(
+        commands, "doctor", "check everything that a deployment needs, and say what to do",
+        description="Check everything that a deployment needs, with the same settings as 'despina serve': settings, data "
+                    "directory, disk, clock, limits, database, S3, engine, port, certificate and keys. The exit status is 0 if "
+                    "none is an error.",
+        example="despina doctor --config despina.toml --location s3://my-bucket/despina")
+    _add_serving(doctor)
+    doctor.add_argument("--location", metavar="URL", help="write, read and delete a small file below this s3://bucket/prefix")
+    doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
+    doctor.set_defaults(perform=_doctor)
     for command in (serve, reconcile):
         command.add_argument("--metrics-port", metavar="PORT", help="tell Prometheus metrics there, to whoever asks (nowhere)")
-        add_settings(command)
+    for command in (serve, reconcile, doctor):
+        _add_settings(command)
+
+
+def _add_serving(command: argparse.ArgumentParser) -> None:
+    """How it is served."""
+    command.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    command.add_argument("--port", metavar="N", help="port to listen on (8182); 0 for any free one")
+    command.add_argument("--iam-auth", action="store_true", help="demand signatures of principals that may (see despina keys)")
+    command.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM); SIGHUP has it read anew")
+    command.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    command.add_argument("--tls-self-signed", action="store_true", help="serve HTTPS with a certificate made for development")
 
 
 def _add_tools(commands: Commands) -> None:
@@ -113,7 +136,7 @@ def _add_tools(commands: Commands) -> None:
     plan.set_defaults(perform=_plan)
 
 
-def add_settings(command: argparse.ArgumentParser) -> None:
+def _add_settings(command: argparse.ArgumentParser) -> None:
     """What all take that work on a deployment itself."""
     command.add_argument("--data-dir", metavar="DIR", help="where jobs and files are kept (./despina-data)")
     command.add_argument("--database-url", metavar="URL", help="where jobs are kept (a file in the data directory)")
@@ -133,6 +156,12 @@ def _reconcile(options: argparse.Namespace) -> int:
 
     return app.run(lambda: app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True)),
                    os.environ)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from despina.cli import doctor
+
+    return doctor.run(options)
 
 
 def _demo(options: argparse.Namespace) -> int:

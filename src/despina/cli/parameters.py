@@ -37,7 +37,7 @@ MEANINGS = {
     "mlModelTransformJobId": "the completed transform job whose model is meant",
     "modelName": "noted: the hyperparameter file decides which model is trained",
     "modelTransformOutputS3Location": "where the output goes: s3://… or file:///…",
-    "modelType": "which model is proposed",
+    "modelType": "which model is proposed: heterogeneous, or kge for links",
     "nameContains": "only those with this in their id",
     "neptuneIamRoleArn": "the role that it works under",
     "nextToken": "the next page, as the answer before has it",

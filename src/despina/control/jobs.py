@@ -68,6 +68,7 @@ class Jobs:
             BaseJobMissing, BaseJobNotCompleted: a job that this one builds on.
             InvalidLocation: there is nothing at the input location, nothing can be written at the output location, or one of
                 them is none that the server offers.
+            ArtifactsUnavailable: a server that has them does not answer.
             ConflictingArguments: a transform job with a training job and a trial, or with scripts for a model that has none.
             NotOffered: a custom model, where they are switched off.
         """

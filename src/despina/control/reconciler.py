@@ -27,6 +27,10 @@ LONGEST_QUEUED_MS = 300_000
 """… and at one whose runs only wait: when it has waited as long again, after this time at the latest. Engines tell of starts."""
 STOPPING_MS = 250
 """… while its runs are being stopped."""
+OUTAGE_MS = 30_000
+"""How often the log says that the engine cannot be reached."""
+TELL_EVERY_MS = 60_000
+"""How often it is told that there are jobs of a newer version."""
 LONGEST_WAIT_MS = 1_000
 """Wishes written by other processes are seen after this time at the latest, also where the database tells nothing of them."""
 
@@ -48,6 +52,8 @@ class Reconciler:
         self._clock = clock
         self._hints = hints
         self._closing = threading.Event()
+        self._outage_told = -OUTAGE_MS
+        self._tell_at = 0
 
     def close(self) -> None:
         """End ``run`` after the pass it is in."""
@@ -65,9 +71,19 @@ class Reconciler:
                 while not self._closing.is_set() and self.step():
                     pass
                 self._wait()
+            except ConnectionError as error:
+                self._tell_of_outage(error)
+                self._closing.wait(1.0)
             except Exception:  # the loop must outlive a full disk or a lost database
                 log.exception("A reconciler's pass failed; it goes on in a second.")
                 self._closing.wait(1.0)
+
+    def _tell_of_outage(self, error: ConnectionError) -> None:
+        """Say that jobs wait for the engine, now and then: each of them will find the same."""
+        now = self._clock.now()
+        if now - self._outage_told >= OUTAGE_MS:
+            log.error("Jobs wait for their engine: %s They are tried again every %d s.", error, LOOK_AGAIN_MS // 1000)
+            self._outage_told = now
 
     def step(self) -> bool:
         """One pass over one job: one that was hinted at, else the one that has been due longest. False if there was none."""
@@ -141,6 +157,12 @@ class Reconciler:
         return min(due, next_moment(job, seen) or due)
 
     def _wait(self) -> None:
+        now = self._clock.now()
+        if now >= self._tell_at:
+            left_alone = self._store.left_alone()
+            if left_alone:
+                log.warning("%d jobs are left to processes of the newer version of Despina that has written them", left_alone)
+            self._tell_at = now + TELL_EVERY_MS
         due = self._store.next_due()
-        pause = LONGEST_WAIT_MS if due is None else min(max(due - self._clock.now(), 0), LONGEST_WAIT_MS)
+        pause = LONGEST_WAIT_MS if due is None else min(max(due - now, 0), LONGEST_WAIT_MS)
         self._hints.wait(pause / 1000)

@@ -7,7 +7,7 @@ makes changed copies.
 from enum import StrEnum
 from typing import Any
 
-from despina.core.frozen import Frozen
+from despina.core.frozen import Recorded
 from despina.core.pruning import Averages
 from despina.core.requests import StartRequests
 
@@ -76,7 +76,7 @@ class RunKind(StrEnum):
     TRANSFORM = "transform"
 
 
-class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
+class ProcessWork(Recorded, frozen=True, kw_only=True, tag="process"):
     """Turn the export at ``input`` into a processed graph at ``output`` (both locations)."""
 
     input: str
@@ -87,7 +87,7 @@ class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
     """The output of the data-processing job that this one builds on (``previousDataProcessingJobId``)."""
 
 
-class CustomCode(Frozen, frozen=True, kw_only=True):
+class CustomCode(Recorded, frozen=True, kw_only=True):
     """A user's own model (``customModelTrainingParameters``): where its scripts lie, and their names."""
 
     source: str
@@ -95,7 +95,7 @@ class CustomCode(Frozen, frozen=True, kw_only=True):
     transform: str
 
 
-class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
+class StrategyWork(Recorded, frozen=True, kw_only=True, tag="strategy"):
     """Read the hyperparameter file at ``processed`` and lay down the tuning strategy for ``trials`` trials."""
 
     processed: str
@@ -104,14 +104,14 @@ class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
     """If it is there, the file beside its scripts is read."""
 
 
-class Earlier(Frozen, frozen=True, kw_only=True):
+class Earlier(Recorded, frozen=True, kw_only=True):
     """A trained model to begin with (``previousModelTrainingJobId``): where it lies, and the graph that it learned from."""
 
     model: str
     processed: str
 
 
-class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
+class TrainWork(Recorded, frozen=True, kw_only=True, tag="train"):
     """Train one model on the graph at ``processed`` and write it to ``output``.
 
     ``parameters`` is None until the tuner has filled it in, which happens before the run is recorded.
@@ -134,7 +134,7 @@ class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
     """How many workers train it together."""
 
 
-class Trial(Frozen, frozen=True, kw_only=True):
+class Trial(Recorded, frozen=True, kw_only=True):
     """What is told of a trial that has ended."""
 
     name: str
@@ -146,7 +146,7 @@ class Trial(Frozen, frozen=True, kw_only=True):
     seconds: float
 
 
-class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
+class TransformWork(Recorded, frozen=True, kw_only=True, tag="transform"):
     """Compute the artefacts of the model at ``model`` for the graph at ``processed`` and write them to ``output``."""
 
     processed: str
@@ -161,7 +161,7 @@ class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
     """The hyperparameters of the model, of a user's own."""
 
 
-class ServeWork(Frozen, frozen=True, kw_only=True, tag="serve"):
+class ServeWork(Recorded, frozen=True, kw_only=True, tag="serve"):
     """Answer inference requests with the artefacts at ``artifacts``, of the graph at ``processed``."""
 
     artifacts: str
@@ -174,7 +174,7 @@ class ServeWork(Frozen, frozen=True, kw_only=True, tag="serve"):
 Work = ProcessWork | StrategyWork | TrainWork | TransformWork | ServeWork
 
 
-class RunSpec(Frozen, frozen=True, kw_only=True):
+class RunSpec(Recorded, frozen=True, kw_only=True):
     """What an engine is given, and what the program finds in ``spec.json``."""
 
     run_id: str
@@ -188,7 +188,7 @@ class RunSpec(Frozen, frozen=True, kw_only=True):
     """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
 
 
-class Usage(Frozen, frozen=True, kw_only=True):
+class Usage(Recorded, frozen=True, kw_only=True):
     """What a run has used of its machine so far."""
 
     cpu_seconds: float
@@ -197,7 +197,7 @@ class Usage(Frozen, frozen=True, kw_only=True):
     """The most memory that one process of it ever had resident."""
 
 
-class Progress(Frozen, frozen=True, kw_only=True):
+class Progress(Recorded, frozen=True, kw_only=True):
     """One line of a program's standard output: how far it has come. The latest one is shown."""
 
     at: int
@@ -220,7 +220,7 @@ class Progress(Frozen, frozen=True, kw_only=True):
     """Of the program's own process, which is all there is unless a training has several workers, or scripts of a user's own."""
 
 
-class Observation(Frozen, frozen=True, kw_only=True):
+class Observation(Recorded, frozen=True, kw_only=True):
     """What an engine knows of a run. ``state`` None: the engine was never given this run."""
 
     state: RunState | None
@@ -235,7 +235,7 @@ class Observation(Frozen, frozen=True, kw_only=True):
     """Of all its processes, once it has ended; None: nobody saw the end."""
 
 
-class Run(Frozen, frozen=True, kw_only=True):
+class Run(Recorded, frozen=True, kw_only=True):
     """One execution of a program. ``id`` is ours, so that submitting twice is once."""
 
     id: str
@@ -258,7 +258,7 @@ class Run(Frozen, frozen=True, kw_only=True):
     """Once it has ended, if somebody saw that."""
 
 
-class Step(Frozen, frozen=True, kw_only=True):
+class Step(Recorded, frozen=True, kw_only=True):
     """A resource that the API shows: the processing job or the tuning job."""
 
     name: StepName
@@ -269,14 +269,14 @@ class Step(Frozen, frozen=True, kw_only=True):
     runs: tuple[Run, ...] = ()
 
 
-class Model(Frozen, frozen=True, kw_only=True):
+class Model(Recorded, frozen=True, kw_only=True):
     """An entry of ``mlModels`` or ``models``: a packaged model. ``trial`` is the name of the trial it came from."""
 
     name: str
     trial: str
 
 
-class EarlierTraining(Frozen, frozen=True, kw_only=True):
+class EarlierTraining(Recorded, frozen=True, kw_only=True):
     """The completed job that a training job builds on (``previousModelTrainingJobId``)."""
 
     metric: str
@@ -286,7 +286,7 @@ class EarlierTraining(Frozen, frozen=True, kw_only=True):
     """Those that succeeded, the best first."""
 
 
-class TrainedModel(Frozen, frozen=True, kw_only=True):
+class TrainedModel(Recorded, frozen=True, kw_only=True):
     """The model of a trial, as far as a transform job needs it."""
 
     trial: str
@@ -299,7 +299,7 @@ class TrainedModel(Frozen, frozen=True, kw_only=True):
     memory_mib: int = 512
 
 
-class Job(Frozen, frozen=True, kw_only=True):
+class Job(Recorded, frozen=True, kw_only=True):
     """A data-processing, model-training or model-transform job: the request, the wish to stop it, and the facts so far."""
 
     kind: JobKind

@@ -119,6 +119,13 @@ class JobStore(Protocol):
         """The time at which the next job can be claimed: the least due time, or the end of a lease if that is later."""
         ...
 
+    def left_alone(self) -> int:
+        """How many jobs are due, now or later, and never given, since a newer version of Despina has written their records.
+
+        They can be read, as far as this version knows their fields, and stopped.
+        """
+        ...
+
     def close(self) -> None:
         """Release files and connections. The store is not used afterwards."""
         ...
@@ -130,6 +137,8 @@ class StoredEndpoint(Frozen, frozen=True, kw_only=True):
     key: int
     revision: int
     endpoint: Endpoint
+    newer: bool = False
+    """A newer version of Despina has written it, and only that may change it."""
 
 
 class EndpointStore(Protocol):
@@ -152,11 +161,14 @@ class EndpointStore(Protocol):
         ...
 
     def all(self) -> tuple[StoredEndpoint, ...]:
-        """All of them, newest first."""
+        """All of them, newest first, but for those of a newer version that this one cannot read at all."""
         ...
 
     def write(self, stored: StoredEndpoint, endpoint: Endpoint) -> bool:
-        """Put ``endpoint`` in the place of what was read as ``stored``. False, and nothing is written: it has changed since."""
+        """Put ``endpoint`` in the place of what was read as ``stored``. False, and nothing is written: it has changed since.
+
+        Raises StoreError: ``stored`` is ``newer``.
+        """
         ...
 
     def remove(self, stored: StoredEndpoint) -> bool:

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from despina.core.frozen import Frozen
+from despina.core.frozen import Recorded
 from despina.core.job import Progress, RunSpec, Usage
 from despina.engine.lines import progress_in
 from despina.engine.processes import ProcessIdentity
@@ -40,7 +40,7 @@ _TAIL = 16_384
 """Bytes: more than a few lines of progress or of a traceback."""
 
 
-class RunClaim(Frozen, frozen=True, kw_only=True):
+class RunClaim(Recorded, frozen=True, kw_only=True):
     """Made once in a run's life: by the engine that starts it, or by whoever stops it before."""
 
     at: int
@@ -50,7 +50,7 @@ class RunClaim(Frozen, frozen=True, kw_only=True):
     slots: Slots = Slots(cores=0, memory_mib=0)
 
 
-class Exit(Frozen, frozen=True, kw_only=True):
+class Exit(Recorded, frozen=True, kw_only=True):
     """How the program ended: by itself with ``code``, by ``signal``, or unseen (both None: its supervisor was killed)."""
 
     code: int | None

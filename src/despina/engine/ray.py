@@ -45,7 +45,7 @@ class RayEngine:
     def __init__(self, *, jobs: RayJobs, orders: Orders, on_change: Callable[[str], None]) -> None:
         self._jobs = jobs
         self._orders = orders
-        self._watch = Watch(look=self._look, on_change=on_change)
+        self._watch = Watch(greet=jobs.nodes, look=self._look, on_change=on_change)
 
     def submit(self, spec: RunSpec) -> None:
         """Take a run; Ray has it on return. It starts when a node has what it asks for."""

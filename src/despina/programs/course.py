@@ -6,6 +6,8 @@ from despina.programs.context import Context
 
 SIGN_OF_LIFE = 5.0
 """Seconds between two lines of progress within an epoch."""
+SPAN_NS = 1_000_000_000
+"""Epochs that are shorter are told in one span of their trace: there may be thousands."""
 
 
 class Course:
@@ -20,6 +22,7 @@ class Course:
 
     def __init__(self, context: Context, *, epochs: int, metric: str, until: int | None) -> None:
         self._context, self._epochs, self._metric, self._until = context, epochs, metric, until
+        self._span, self._first = time.time_ns(), 1
         self._last: tuple[int, float | None, float | None, float | None, float | None] = (0, None, None, None, None)
         self._tell()
 
@@ -29,6 +32,17 @@ class Course:
         they are known."""
         self._last = epoch, value, best, loss, rate
         self._tell()
+        if time.time_ns() - self._span >= SPAN_NS:
+            self.end()
+
+    def end(self) -> None:
+        """No epoch follows soon: those that have ended and are not in the trace yet come into it, in one span."""
+        epoch, value, _, loss, rate = self._last
+        if self._context.traces is not None and epoch >= self._first:
+            told = {"despina.epoch.first": self._first, "despina.epoch.last": epoch, "despina.loss": loss,
+                    f"despina.metric.{self._metric}": value, "despina.examples_per_second": rate}
+            self._context.traces.passed("epochs", self._span, {name: value for name, value in told.items() if value is not None})
+        self._span, self._first = time.time_ns(), epoch + 1
 
     def step(self) -> bool:
         """A step has ended. Returns whether the time is over."""

@@ -66,7 +66,8 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
         ArtifactError: a location cannot be read or written.
     """
     begun = time.monotonic()
-    folder, graph = processed_graph(context, work.processed)
+    with context.stage("load"):
+        folder, graph = processed_graph(context, work.processed)
     of_file = configuration.load(folder)
     configuration.check_target(of_file, graph.target)
     given = read_parameters(work.parameters or {}, parameters_of(of_file.model, of_file.task))
@@ -75,10 +76,12 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     loaded = time.monotonic()
     out = context.folder / OUT
     out.mkdir()
-    objective, given, warm_start, trained, measured = _trained(graph, of_file, given, work, context)
+    with context.stage("train"):
+        objective, given, warm_start, trained, measured = _trained(graph, of_file, given, work, context)
     ended, correction, value = time.monotonic(), 0.0, trained.value
     if measured is None:
-        correction, measured = _measured(objective, graph, given, of_file)
+        with context.stage("evaluate"):
+            correction, measured = _measured(objective, graph, given, of_file)
         value = float(measured["valid"][of_file.evaluation.metric]) if correction or not computed_at_once(graph) else trained.value
     description = checkpoint.Description(
         model=of_file.model, hyperparameters=write_parameters(given), evaluation=of_file.evaluation, correction=correction,
@@ -94,7 +97,8 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
         hyperparameters=write_parameters(given), seed=SEED, warm_start=warm_start,
         instance_count=workers_for(graph, given, work.instance_count),
         seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
-    context.store.put(out, Location.parse(work.output))
+    with context.stage("put"):
+        context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
     context.store.delete(Location.parse(work.output) / STATE)
     result: dict[str, Any] = msgspec.to_builtins(TrialResult(
@@ -139,11 +143,13 @@ def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: Trai
         objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
         if isinstance(objective, ShardedEmbedding):
             trained, metrics = _train_part(objective, of_file, shared, context, course=course)
+            course.end()
             return objective, given, None, trained, metrics
         warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
         trained = train(objective, given, of_file.evaluation, on_epoch=_told(course, objective.examples), on_step=course.step,
                         thresholds=work.thresholds, kept=kept(outputs, context),
                         keep=lambda state: keep(state, Location.parse(work.output) / STATE, context))
+        course.end()
     return objective, given, warm_start, trained, None
 
 

@@ -9,6 +9,7 @@
     sqlite.py migrations.py unchanged.py                      SQLite, its schema, and what need not be read again
     postgres.py postgres_connections.py postgres_migrations.py postgres_listener.py     PostgreSQL
     copying.py                      from SQLite to PostgreSQL
+    facts.py                        what is the matter with a database
     memory.py memory_endpoints.py memory_keys.py              the reference
     paging.py refusals.py           what all of them share
 """
@@ -28,7 +29,7 @@ from despina.store.measured import MeasuredDatabase
 from despina.store.memory import MemoryJobStore
 from despina.store.memory_endpoints import MemoryEndpointStore
 from despina.store.memory_keys import MemoryKeyStore
-from despina.store.refusals import PrefixTaken
+from despina.store.refusals import PrefixTaken, no_driver
 from despina.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -113,18 +114,22 @@ def is_networked(url: str | Path) -> bool:
 def _open(url: str | Path) -> Database:
     if is_networked(url):
         return _postgres(str(url))
+    return SqliteDatabase(sqlite_path(url))
+
+
+def sqlite_path(url: str | Path) -> Path:
+    """The file that a URL which is none of PostgreSQL names. Raises NotOffered for that of another database."""
     scheme, separator, _ = str(url).partition("://")
     if separator and isinstance(url, str):
         # Only the scheme is named: the rest may hold a password.
         raise NotOffered(f"The setting database_url asks for '{scheme}://', which is not offered: it must be the path of an SQLite "
                          "file, postgresql://user:password@host/database, or ':memory:'.")
-    return SqliteDatabase(Path(url))
+    return Path(url)
 
 
 def _postgres(url: str) -> "PostgresDatabase":
     try:
         from despina.store.postgres import PostgresDatabase
     except ImportError:
-        raise NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
-                         "'despina[postgres]'.") from None
+        raise no_driver() from None
     return PostgresDatabase(url)

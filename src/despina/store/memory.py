@@ -149,6 +149,10 @@ class MemoryJobStore:
             times = [record.claimable_at for record in self._records.values()]
         return min((time for time in times if time is not None), default=None)
 
+    def left_alone(self) -> int:
+        """See ``JobStore``."""
+        return 0
+
     def close(self) -> None:
         """See ``JobStore``."""
 

@@ -3,7 +3,8 @@
 ``body`` is the job as JSON; the columns beside it are what is searched, and what others than the holder of the lease write:
 ``status`` is the status as shown (``Stopping`` once a stop is wished), ``stop_requested``, ``clean`` and ``stopped_by`` are the
 wish. A lease is held while ``lease_expires_at`` is not null, by whoever knows ``lease_token``. Of endpoints everything is in
-``body``, and ``revision`` counts its writes.
+``body``, and ``revision`` counts its writes. ``version`` is the ``RECORD_VERSION`` of who wrote ``body``. While processes are
+replaced by newer ones, older ones work on a newer schema: a migration only adds, and with defaults.
 """
 
 import sqlite3
@@ -81,6 +82,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE UNIQUE INDEX endpoints_by_name ON endpoints (resource_name)",
         "CREATE UNIQUE INDEX endpoints_by_invocation ON endpoints (invocation) WHERE invocation IS NOT NULL",
     ),
+    (
+        # Processes of the version before, which go on beside the first of this one, write rows without it.
+        "ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE endpoints ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+    ),
 )
 """Entry ``n`` leads from version ``n`` to ``n + 1``; ``PRAGMA user_version`` says which one a file has."""
 
@@ -91,6 +97,14 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreError: the file belongs to another program, or to a newer version of Despina.
     """
+    for statements in MIGRATIONS[schema_version(connection, path):]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file's schema; 0: it has none yet. Raises StoreError as ``migrate`` does."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -99,7 +113,4 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version > len(MIGRATIONS):
         raise StoreError(f"The job store {path} was written by a newer version of Despina (its schema has version {version}, "
                          f"this one knows {len(MIGRATIONS)}): use that version or another file.")
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    return int(version)

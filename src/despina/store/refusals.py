@@ -1,6 +1,7 @@
 """Why a store does not record a job: the same errors, in the same words, from every store."""
 
-from despina.core.errors import IdTaken, LeaseLost, PrincipalNotFound, StoreError, TooManyRequests
+from despina.core.errors import IdTaken, LeaseLost, NotOffered, PrincipalNotFound, StoreError, TooManyRequests
+from despina.core.frozen import RECORD_VERSION
 from despina.core.job import Job, Status
 from despina.core.ports import Lease
 from despina.core.principal import AccessKey, Principal
@@ -14,6 +15,12 @@ class PrefixTaken(StoreError):
 
     def __init__(self, job: Job) -> None:
         super().__init__(f"The {job.kind} job '{job.id}' cannot be recorded: the location {job.prefix} belongs to another job.")
+
+
+def no_driver() -> NotOffered:
+    """PostgreSQL is asked for, and psycopg is not there."""
+    return NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
+                      "'despina[postgres]'.")
 
 
 def id_taken() -> IdTaken:
@@ -53,6 +60,18 @@ def no_principal(name: str) -> PrincipalNotFound:
 def key_taken(key: AccessKey) -> IdTaken:
     """Two keys have one id."""
     return IdTaken(f"There is an access key '{key.id}' already.")
+
+
+def unreadable(record: str, database: str, version: int, error: Exception) -> StoreError:
+    """A record is of a newer version, whose further fields would be no obstacle, or it was tampered with."""
+    newer = f" (it was written by a newer version of Despina: {version}, this one knows {RECORD_VERSION})"
+    return StoreError(f"The record of the {record} in {database} cannot be read: {error}{newer * (version > RECORD_VERSION)}.")
+
+
+def left_alone(endpoint_id: str, database: str) -> StoreError:
+    """A record that is of a newer version would lose what this one does not know."""
+    return StoreError(f"The endpoint '{endpoint_id}' in {database} was written by a newer version of Despina: processes of that "
+                      "version can change it, and this one leaves it alone.")
 
 
 def lease_lost(lease: Lease) -> LeaseLost:

@@ -6,5 +6,5 @@
     changes.py     what a pass of a reconciler has changed in a job
     metrics.py     the metrics of a process; ``histogram.py`` how long things take
     logs.py        the log, as text or as JSON
-    traces.py      OpenTelemetry, when it is configured; ``held.py`` what of it is not worth being told
+    traces.py      whether there are traces; ``spans.py`` what is in them, by OpenTelemetry
 """

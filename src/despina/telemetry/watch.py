@@ -1,31 +1,38 @@
-"""What the parts tell, into metrics and the log's entries."""
+"""What the parts tell, into metrics, traces and the log's entries."""
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from despina.core.errors import LeaseLost
 from despina.core.job import Job
+from despina.core.telemetry import Silence
 from despina.telemetry import changes
 from despina.telemetry.histogram import Histogram
 from despina.telemetry.logs import about
 from despina.telemetry.metrics import Metrics
 
+if TYPE_CHECKING:
+    from despina.telemetry.spans import Traces
+
 
 class Watch:
-    """A ``Telemetry`` that keeps metrics."""
+    """A ``Telemetry`` that keeps metrics, and makes traces if they are wanted."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, traces: "Traces | None" = None) -> None:
+        self._metrics, self._traces = metrics, traces
 
     def statement(self, name: str) -> AbstractContextManager[None]:
         """See ``Telemetry``."""
-        return _Timed(self._metrics.statements, name)
+        timed = _Timed(self._metrics.statements, name)
+        return timed if self._traces is None else _both(timed, self._traces.inside(f"store.{name}"))
 
     @contextmanager
     def s3_request(self, action: str) -> Iterator[None]:
         """See ``Telemetry``."""
-        with _Timed(self._metrics.s3_requests, action):
+        span = self._traces.inside(action.replace(":", "."), {"rpc.method": action}) if self._traces is not None else nullcontext()
+        with _Timed(self._metrics.s3_requests, action), span:
             try:
                 yield
             except FileNotFoundError:
@@ -44,7 +51,8 @@ class Watch:
         token = about.set(_About(job))
         begun, outcome = time.perf_counter(), "failed"
         try:
-            yield
+            with self._traces.reconciling(job) if self._traces is not None else nullcontext():
+                yield
             outcome = "done"
         except LeaseLost:
             outcome = "lease_lost"
@@ -61,6 +69,8 @@ class Watch:
             metrics.queue.observe((after.kind,), waited / 1000)
         for run in changes.lost_runs(before, after):
             metrics.retries.labels(run.kind).inc()
+        if self._traces is not None:
+            self._trace(self._traces, before, after)
         for run in changes.ended_runs(before, after):
             seconds = changes.took(run)
             if seconds is not None:
@@ -74,11 +84,43 @@ class Watch:
 
     def traceparent(self) -> str | None:
         """See ``Telemetry``."""
-        return None
+        return None if self._traces is None else self._traces.traceparent()
 
-    def traceparent_of(self, job: Job, run_id: str) -> str | None:  # noqa: ARG002
+    def traceparent_of(self, job: Job, run_id: str) -> str | None:
         """See ``Telemetry``."""
-        return None
+        return None if self._traces is None else self._traces.traceparent_of(job, run_id)
+
+    @staticmethod
+    def _trace(traces: "Traces", before: Job, after: Job) -> None:
+        # Progress alone is no news: it is written whenever it is seen.
+        ended, lost = tuple(changes.ended_runs(before, after)), tuple(changes.lost_runs(before, after))
+        if ended or lost or len(after.runs) != len(before.runs) or after.status is not before.status:
+            traces.changed()
+        for run in ended:
+            traces.run_ended(after, run)
+        for run in lost:
+            traces.run_lost(after, run)
+        if after.status.is_terminal and not before.status.is_terminal:
+            traces.job_ended(after)
+
+
+class ProgramWatch(Silence):
+    """A ``Telemetry`` of a program, which has no metrics of its own."""
+
+    def __init__(self, traces: "Traces") -> None:
+        self._traces = traces
+
+    def s3_request(self, action: str) -> AbstractContextManager[None]:
+        """See ``Telemetry``."""
+        return self._traces.inside(action.replace(":", "."), {"rpc.method": action})
+
+
+@contextmanager
+def _both(one: AbstractContextManager[None], other: AbstractContextManager[None]) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(one)
+        stack.enter_context(other)
+        yield
 
 
 class _About:

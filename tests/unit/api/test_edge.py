@@ -86,7 +86,8 @@ def leaves(module: Any) -> set[type[DespinaError]]:
 
 
 def test_every_error_of_the_domain_has_a_meaning() -> None:
-    assert leaves(core_errors) | leaves(api_errors) == MEANINGS.keys()
+    raised_itself = {core_errors.ArtifactError}
+    assert leaves(core_errors) | leaves(api_errors) | raised_itself == MEANINGS.keys()
 
 
 @pytest.mark.parametrize("error", [STORE_BROKEN, ZeroDivisionError("secret"), core_errors.LeaseLost("secret")])
@@ -163,3 +164,18 @@ def test_lifespan_and_other_protocols() -> None:
         return sent
 
     assert asyncio.run(live()) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@pytest.mark.parametrize("header", [("origin", "https://other.example"), ("origin", "null"), ("sec-fetch-site", "cross-site"),
+                                    ("sec-fetch-site", "same-site"), ("origin", "http://localhost:9000")])
+def test_a_web_page_of_another_site_starts_nothing_where_everybody_is_believed(header: tuple[str, str]) -> None:
+    client = Client()
+    status, code, text = client.call("POST", "/ml/dataprocessing", PROCESSING, [header, ("content-type", "text/plain")]).error
+    assert (status, code) == (403, "AccessDeniedException")
+    assert text == "This was sent by a web page of another site, so nothing was done."
+    assert client.jobs.jobs == {}
+
+
+def test_a_web_page_of_its_own_may_ask() -> None:
+    own = [("origin", "http://localhost:8182"), ("sec-fetch-site", "same-origin")]
+    assert Client().call("POST", "/ml/dataprocessing", PROCESSING, own).status == 200

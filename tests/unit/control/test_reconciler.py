@@ -1,5 +1,6 @@
 """Passes of the reconciler, cut off and raced with, on both embedded stores and an engine that a test drives by hand."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path, PurePath
@@ -229,9 +230,9 @@ def test_a_sweep_that_fails_is_noted_and_tried_again_until_it_is_done(world: Wor
     world.clean()
     for _ in range(1_200):
         world.later(1_000)
-    waiting = world.job
-    assert not waiting.swept
-    (note,) = waiting.notes
+    stopped = world.job
+    assert not stopped.swept
+    (note,) = stopped.notes
     assert "permission denied" in note
     pauses = [round((after - before) / 1000) for before, after in pairwise(tried)]
     assert pauses[:9] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -299,6 +300,18 @@ def test_a_job_is_held_while_it_is_swept_however_long(world: World, monkeypatch:
     world.clean()
     assert world.job.swept
     assert len(world.hands.deleted) == 2, "it was swept once"
+
+
+def test_jobs_of_a_newer_version_are_told_of(
+        world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(world.store, "left_alone", lambda: 3)
+    thread = threading.Thread(target=world.reconciler.run)
+    thread.start()
+    try:
+        wait_for("a word in the log", lambda: "3 jobs are left to processes of the newer version" in caplog.text)
+    finally:
+        world.reconciler.close()
+        thread.join()
 
 
 def test_a_job_over_its_time_is_stopped_at_its_deadline_without_any_hint(world: World) -> None:

@@ -53,20 +53,27 @@ def _ask(kind: JobKind, request: ConsoleRequest) -> Reply:
     running = not job.status.is_terminal
     texts = []
     if running:
-        texts.append("Its runs are ended. What they have found so far is lost, unless it was written already.")
-    if clean:
-        texts.append("What the job has written is deleted, for good. The job itself stays in the list.")
+        texts.append("Its runs are stopped; what they have not written yet is lost.")
+    texts.append("The job itself stays in the list.")
     what = f"Cancel {job.id}" if running else f"Clean {job.id}"
     return request.render(
         "confirm_dialog.html" if request.fragment else "confirm.html",
         question=f"{what}{' and delete its artefacts' if clean and running else ''}?", texts=texts,
-        deleted=job.prefix if clean else "", action=_url(kind, job.id), hidden={"clean": str(clean).lower(), "back": back},
+        roles=_roles(request), deleted=job.prefix if clean else "", action=_url(kind, job.id),
+        hidden={"clean": str(clean).lower(), "back": back},
         yes="Cancel and delete" if clean and running else "Delete" if clean else "Cancel the job",
         no="Keep it going" if running else "Keep them")
 
 
+def _roles(request: ConsoleRequest) -> tuple[str, ...]:
+    """The roles of which one must be named, because the cluster has no default."""
+    group = request.settings.parameter_group
+    return (group.roles or ()) if not group.default else ()
+
+
 def _cancel(kind: JobKind, request: ConsoleRequest) -> Reply:
-    wish = CancelJob(id=request.path["id"], clean=request.form.get("clean") == "true")
+    wish = CancelJob(id=request.path["id"], clean=request.form.get("clean") == "true",
+                     neptune_iam_role_arn=request.form.get("role"))
     request.plane.jobs.cancel(kind, wish, request.caller())
     return request.redirect(local_path(request.form.get("back"), f"{ROOT}/{kind}"))
 

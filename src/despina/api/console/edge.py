@@ -88,7 +88,7 @@ class Console:
             raise
         except SignInFirst:
             call.operation = None  # the audit log tells of what was asked for when it is asked for again
-            reply = self._to_sign_in(visit)
+            reply = await self._to_sign_in(visit)
         except Exception as error:  # noqa: BLE001 - the edge of the console: whatever it is, there is a page that says so
             reply, failure = await self._failed(visit, error), error
         return self._finished(reply, visit), failure
@@ -207,7 +207,10 @@ class Console:
         kept = [item for item in made.headers if item[0] not in _OWN_HEADERS]
         return Reply(made.status, [*reply.headers, *kept], reply.body)
 
-    def _to_sign_in(self, visit: "_Visit") -> Reply:
+    async def _to_sign_in(self, visit: "_Visit") -> Reply:
+        if header(visit.scope, b"sec-fetch-site") == b"cross-site":
+            # The link was on another site: the browser kept its cookies back. It gives them when the page asks for itself again.
+            return await self._handle(visit, lambda request: request.render("again.html"))
         return Reply(303, [(b"location", f"{SIGN_IN}?next={quote(visit.target, safe='')}".encode("ascii"))], b"")
 
     def _finished(self, reply: Reply, visit: "_Visit") -> Answer:

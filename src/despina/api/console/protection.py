@@ -1,6 +1,6 @@
 """What keeps other sites out of the console: headers of every answer, whose page a request may come from, which host it may name.
 
-Sources: W3C Content Security Policy Level 3; W3C Fetch Metadata Request Headers; OWASP, "Cross-Site Request Forgery Prevention".
+Sources: W3C Content Security Policy Level 3; OWASP, "Cross-Site Request Forgery Prevention".
 """
 
 import hmac
@@ -8,6 +8,7 @@ import ipaddress
 from urllib.parse import unquote, urlsplit
 
 from despina.api.console.page import Headers
+from despina.api.foreign_sites import check_site
 from despina.api.scope import Scope, header
 from despina.core.errors import AccessDenied
 
@@ -21,8 +22,6 @@ SECURITY_HEADERS: Headers = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_OWN_SITE = (b"same-origin", b"none")
-"""Of ``Sec-Fetch-Site``: a page of this very origin, or the person himself."""
 
 
 def check_host(scope: Scope, known: frozenset[str]) -> None:
@@ -71,10 +70,7 @@ def check_form(scope: Scope, given: str | None, token: str | None) -> None:
     Raises:
         AccessDenied: it comes from another site, or without the right token.
     """
-    site, origin, host = header(scope, b"sec-fetch-site"), header(scope, b"origin"), header(scope, b"host") or b""
-    # Not the scheme: behind a proxy that ends TLS it differs.
-    if (site is not None and site not in _OWN_SITE) or (origin is not None and origin.partition(b"://")[2] != host):
-        raise AccessDenied("The form was sent by a page of another site, so nothing was done.")
+    check_site(scope)
     if given is None or token is None or not hmac.compare_digest(given.encode(), token.encode()):
         raise AccessDenied("The form does not carry the token of this browser's session: it may have ended since the page was "
                            "opened. Nothing was done. Open the page again, and repeat it.")

@@ -63,8 +63,13 @@ def live_run(run: Run, now: int) -> LiveRun:
         words.append(f"{said.metric} {said.value:.4f}")
     if run.started_at is not None and 0 < said.step < said.of:
         whole = (said.at - run.started_at) / said.step * said.of
-        words.append(f"about {duration(round(max(1000.0, whole - (now - run.started_at))))} left")
+        words.append(f"about {_roughly(round(max(1000.0, whole - (now - run.started_at))))} left")
     return LiveRun(name=name, text=", ".join(words), step=said.step, of=said.of)
+
+
+def _roughly(ms: int) -> str:
+    """A duration in its larger unit."""
+    return " ".join(duration(ms).split(" ")[:2])
 
 
 def _outcome(job: Job) -> str:

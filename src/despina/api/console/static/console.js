@@ -113,5 +113,6 @@ dialog.addEventListener("close", () => document.getElementById(dialog.dataset.op
 
 document.addEventListener("visibilitychange", () => showTimes(document));
 showTimes(document);
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 for (const part of document.querySelectorAll("[data-follow]")) part.scrollTop = part.scrollHeight;
 setTimeout(poll, POLL_MS);
