@@ -7,7 +7,7 @@ makes changed copies.
 from enum import StrEnum
 from typing import Any
 
-from despina.core.frozen import Recorded
+from despina.core.frozen import RECORD_VERSION, Recorded
 from despina.core.pruning import Averages
 from despina.core.requests import StartRequests
 
@@ -184,6 +184,8 @@ class RunSpec(Recorded, frozen=True, kw_only=True):
     which mostly waits: it starts at once and takes no core from others."""
     memory_mib: int = 512
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
+    version: int = RECORD_VERSION
+    """Of who laid it down: engines of older versions leave the run to those of this one."""
 
 
 class Progress(Recorded, frozen=True, kw_only=True):
