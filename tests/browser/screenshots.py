@@ -21,6 +21,7 @@ from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.recorded import HOUR, job, record
 from tests.exports import set_epochs
 from tests.serving import Server, wait_for
+from tests.wire.endpoints import created, wait_until_gone
 
 from despina.core.job import Status
 from despina.core.requests import StartDataProcessing, StartModelTraining
@@ -51,11 +52,18 @@ def _ask(page: Page) -> None:
     page.get_by_role("dialog").wait_for()
 
 
+def _predict(page: Page) -> None:
+    page.get_by_role("group", name="airport").get_by_role("button").nth(1).click()
+    page.get_by_role("region", name="continent of airport").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+
+
 PICTURES = (
     Picture("jobs", "/console/modeltraining"),
     Picture("cancel", "/console/modeltraining", _ask),
     Picture("job", "/console/modeltraining/continents-1", height=1000),
     Picture("phone", "/console/modeltraining", width=390, height=780),
+    Picture("prediction", "/console/endpoints/continents", _predict, height=1330),
 )
 
 
@@ -70,6 +78,9 @@ def main(names: list[str]) -> None:
             work(server)
             take(server, chosen)
         finally:
+            with suppress(Exception):
+                server.boto3().delete_ml_endpoint(id="continents")
+                wait_until_gone(server, "continents")
             with suppress(Exception):
                 server.boto3().cancel_ml_model_training_job(id="continents-3")
                 server.wait_until_ended("modeltraining", "continents-3")
@@ -103,6 +114,7 @@ def work(server: Server) -> None:
                                        maxHPONumberOfTrainingJobs=1)
     for name in ("continents-1", "continents-2"):
         assert server.wait_until_ended("modeltraining", name)["status"] == "Completed"
+    created(server, "continents", job="continents-1")
     set_epochs(processed, 4000)
     client.start_ml_model_training_job(id="continents-3", dataProcessingJobId="airports", trainModelS3Location="s3://flights/models",
                                        maxHPONumberOfTrainingJobs=2, maxHPOParallelTrainingJobs=2)

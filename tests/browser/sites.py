@@ -2,16 +2,18 @@
 
 import http.client
 import json
+import os
 import shutil
+import signal
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from tests.browser.recorded import of_every_status, record
-from tests.serving import PATIENCE_SECONDS, Server
-from tests.wire.guarded import Keys
+from tests.serving import PATIENCE_SECONDS, Server, wait_for
+from tests.wire.guarded import Keys, client
 
 from despina.auth.issuing import issue
 from despina.auth.secrets import load_box
@@ -21,11 +23,14 @@ from despina.core.principal import Principal
 from despina.store import open_key_store, open_store
 
 MODES = ("open", "guarded")
+SERVED = "served"
+"""The endpoint that every site has, in service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A server with jobs of every status; a completed data-processing job ``dp`` and training job ``tr`` are real."""
+    """A server with jobs of every status; a completed data-processing job ``dp`` and training job ``tr``, and the endpoint that
+    serves its model, are real."""
 
     mode: str
     server: Server
@@ -50,6 +55,9 @@ def start_site(mode: str, folder: Path, trained: Path) -> Site:
     alice = {} if mode == "open" else principal(folder, "alice", "*")
     ruth = {} if mode == "open" else principal(folder, "ruth", "neptune-db:Get*", "neptune-db:List*")
     server = Server(folder, *(["--iam-auth"] if mode == "guarded" else [])).start()
+    neptune = client(server, alice) if alice else server.boto3()
+    neptune.create_ml_endpoint(id=SERVED, mlModelTrainingJobId="tr")
+    wait_for("the endpoint", lambda: neptune.get_ml_endpoint(id=SERVED)["status"] == "InService")
     return Site(mode=mode, server=server, keys=alice, reader=ruth, session=signed_in(server.url, alice) if alice else None)
 
 
@@ -77,6 +85,14 @@ def _give_artefacts(data: Path, job: Job) -> None:
     assert trained is not None
     source, target = (data / "s3" / plans.output_location(one).removeprefix("s3://") for one in (trained, job))
     shutil.copytree(source, target)
+
+
+def end_site(site: Site) -> None:
+    """End the server, and the endpoints that outlive it."""
+    site.server.stop()
+    for pid in site.server.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:

@@ -5,6 +5,7 @@ A new page needs an entry: a GET by an example of its path, a POST by a function
 
 from collections.abc import Callable
 
+from tests.browser import endpoint_visits
 from tests.browser.strict import Strict, sign_in
 from tests.wire.guarded import client
 
@@ -25,6 +26,7 @@ EXAMPLES: dict[str, str] = {
     "/console/modeltraining/{id}/log": "/console/modeltraining/tr/log",
     "/console/dataprocessing/{id}/log": "/console/dataprocessing/dp/log",
     "/console/modeltransform/{id}/log": "/console/modeltransform/moved-waiting/log",
+    **endpoint_visits.EXAMPLES,
 }
 """Pages that are looked at: a path for each pattern."""
 
@@ -74,6 +76,7 @@ ACTIONS: dict[str, Callable[[Strict], None]] = {
     **{f"/console/{kind}/{{id}}/cancel": _cancel(kind) for kind in JobKind},
     "/console/modeltraining/{id}/endpoint": _create_endpoint(JobKind.MODEL_TRAINING, "tr"),
     "/console/modeltransform/{id}/endpoint": _create_endpoint(JobKind.MODEL_TRANSFORM, "moved-completed"),
+    **endpoint_visits.ACTIONS,
 }
 """Pages that something is sent to: what does so for each pattern."""
 

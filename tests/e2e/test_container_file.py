@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tests.serving import Server
 
-from despina.cli import _parser
+from despina.cli import parser
 from despina.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_it_starts_a_server_on_its_volume_as_nobody_in_particular() -> None:
     [entry] = arguments("ENTRYPOINT")
     [command] = arguments("CMD")
     assert json.loads(entry) == ["despina"]
-    options = _parser().parse_args(json.loads(command))
+    options = parser().parse_args(json.loads(command))
     variables = dict(word.split("=", 1) for line in arguments("ENV") for word in line.split())
     settings = load(vars(options), environ=variables)
     assert (settings.data_dir, settings.host, str(settings.port)) == (Path("/data"), "0.0.0.0", arguments("EXPOSE")[0])
