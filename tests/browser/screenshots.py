@@ -120,8 +120,8 @@ def work(server: Server) -> None:
                                        maxHPONumberOfTrainingJobs=2, maxHPOParallelTrainingJobs=2)
 
     def both() -> bool:
-        runs = server.details("modeltraining", "continents-3")["details"]["runs"]
-        return [(run.get("progress") or {"step": 0})["step"] >= 60 for run in runs if run["kind"] == "trial"] == [True, True]
+        runs: list[dict[str, Any]] = server.details("modeltraining", "continents-3")["details"]["runs"]
+        return len([run for run in runs if run["kind"] == "trial" and (run.get("progress") or {}).get("step", 0) >= 60]) == 2
 
     wait_for("two trials that have come some way", both)
 

@@ -77,14 +77,6 @@ def signed_in(url: str, keys: Keys) -> tuple[str, str]:
         return name, value
 
 
-def end_site(site: Site) -> None:
-    """End the server, and the endpoints that outlive it."""
-    site.server.stop()
-    for pid in site.server.processes():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
 def _give_artefacts(data: Path, job: Job) -> None:
     """Put the artefacts of the training job ``tr`` where a recorded job would have its own."""
     store = open_store(data / "despina.db")
@@ -93,6 +85,14 @@ def _give_artefacts(data: Path, job: Job) -> None:
     assert trained is not None
     source, target = (data / "s3" / plans.output_location(one).removeprefix("s3://") for one in (trained, job))
     shutil.copytree(source, target)
+
+
+def end_site(site: Site) -> None:
+    """End the server, and the endpoints that outlive it."""
+    site.server.stop()
+    for pid in site.server.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:

@@ -20,13 +20,13 @@ EXAMPLES: dict[str, str] = {
     "/console/modeltraining/{id}/cancel": "/console/modeltraining/continents-waiting/cancel",
     "/console/dataprocessing/{id}/cancel": "/console/dataprocessing/airports-waiting/cancel?clean=true",
     "/console/modeltransform/{id}/cancel": "/console/modeltransform/moved-waiting/cancel",
-    **endpoint_visits.EXAMPLES,
     "/console/modeltraining/{id}": "/console/modeltraining/tr?trial=1&scale=log&sort=p:lr",
     "/console/dataprocessing/{id}": "/console/dataprocessing/dp",
     "/console/modeltransform/{id}": "/console/modeltransform/moved-failed",
     "/console/modeltraining/{id}/log": "/console/modeltraining/tr/log",
     "/console/dataprocessing/{id}/log": "/console/dataprocessing/dp/log",
     "/console/modeltransform/{id}/log": "/console/modeltransform/moved-waiting/log",
+    **endpoint_visits.EXAMPLES,
 }
 """Pages that are looked at: a path for each pattern."""
 
@@ -73,9 +73,9 @@ ACTIONS: dict[str, Callable[[Strict], None]] = {
     "/console/sign-in": _sign_in,
     "/console/sign-out": _sign_out,
     **{f"/console/{kind}/{{id}}/cancel": _cancel(kind) for kind in JobKind},
-    **endpoint_visits.ACTIONS,
     "/console/modeltraining/{id}/endpoint": _create_endpoint(JobKind.MODEL_TRAINING, "tr"),
     "/console/modeltransform/{id}/endpoint": _create_endpoint(JobKind.MODEL_TRANSFORM, "moved-completed"),
+    **endpoint_visits.ACTIONS,
 }
 """Pages that something is sent to: what does so for each pattern."""
 

@@ -81,7 +81,8 @@ class EndpointMetrics:
     def collect(self, endpoints: tuple[Endpoint, ...]) -> Iterator[Metric]:
         """Of these endpoints. What was counted of others is forgotten."""
         known = {endpoint.id for endpoint in endpoints}
-        self._measured = {name: measured for name, measured in self._measured.items() if name in known}
+        for name in set(self._measured) - known:
+            del self._measured[name]  # in place: the event loop goes on counting meanwhile
         self._latency.keep(set(known))
         info = GaugeMetricFamily("despina_endpoint_info", "An endpoint: its status, and the model and version in service.",
                                  labels=("endpoint", "status", "model", "version"))
