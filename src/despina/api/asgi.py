@@ -250,8 +250,7 @@ class Api:
             from despina.api.console import edge
 
             return edge.Console(self._plane, settings=self._settings, cluster=self._cluster, gate=self._gate,
-                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, threads=self._threads,
-                                reads=self._reads)
+                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, reads=self._reads)
 
         if self._console is None:
             self._console = asyncio.get_running_loop().run_in_executor(self._threads, opened)

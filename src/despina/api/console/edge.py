@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,6 +35,8 @@ from despina.core.errors import AccessDenied, DespinaError, MalformedRequest, No
 from despina.core.names import Cluster
 from despina.core.principal import Credential
 
+THREADS = 4
+"""Where handlers run. Not those of the API: a page that waits for an endpoint holds up no job."""
 MAX_FIELDS = 200
 """Of a form."""
 SIGN_IN = f"{ROOT}/sign-in"
@@ -61,15 +63,15 @@ class Console:
     Args:
         sessions: Of people who have signed in; None: nobody has to.
         gate: Asked what they may do; None where ``sessions`` is.
-        threads: Where handlers run.
         reads: How the stores are read where that means waiting.
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None,
-                 sessions: Sessions | None, limits: Limits, invoker: Invoker, threads: Executor, reads: Reads | None) -> None:
+                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None) -> None:
         self._plane, self._settings, self._cluster = plane, settings, cluster
         self._gate, self._sessions, self._limits, self._invoker = gate, sessions, limits, invoker
-        self._threads, self._reads = threads, reads
+        self._reads = reads
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-console")
         self._static, self._table = StaticFiles(), Table(PAGES)
         self._templates = Templates(self._static, self._table.navigation)
 
