@@ -12,11 +12,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from tests.serving import PATIENCE_SECONDS, wait_for
@@ -80,11 +81,18 @@ class Cluster:
         """End it as a crash does: it recovers from its log when it is started again."""
         self._end(signal.SIGQUIT)
 
-    @property
-    def pid(self) -> int:
-        """The postmaster."""
+    def kill_all(self) -> None:
+        """End all its processes with SIGKILL, and wait until they are gone: one that is left keeps it from starting again."""
         assert self._process is not None
-        return self._process.pid
+        postmaster = psutil.Process(self._process.pid)
+        postmaster.suspend()  # it begins no more of them
+        processes = postmaster.children(recursive=True)
+        for process in (*processes, postmaster):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait(PATIENCE_SECONDS)
+        self._process = None
+        wait_for("the end of PostgreSQL", lambda: not any(map(_is_alive, processes)))
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -146,6 +154,13 @@ class Cluster:
         done = subprocess.run([self._programs / program, *arguments], capture_output=True, text=True, check=False, cwd=self._folder,
                               timeout=PATIENCE_SECONDS, env={**os.environ, "TZ": "UTC"}, **self._user)
         assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from tests.chaos.stories import PROCESSING, TRAINING, Client
 from tests.serving import PATIENCE_SECONDS, Server, wait_for
 
 from despina import app
-from despina.control.reconciler import LEASE_MS
+from despina.control.sweeping import LEASE_MS
 from despina.core.job import Job, Status
 from despina.core.location import Location
 from despina.core.ports import ListQuery

@@ -188,7 +188,8 @@ def test_what_was_altered_on_its_way_is_neither_stored_nor_read(
     assert altered == {True: 0, False: 0}
 
 
-def test_connections_cut_again_and_again_cost_time_only(open_store: Open, own: Location, relayed: Relayed, tmp_path: Path) -> None:
+def test_connections_cut_again_and_again_cost_time_only(open_store: Open, own: Location, relayed: Relayed, seaweed: Seaweed,
+                                                         tmp_path: Path) -> None:
     passed, cuts = [0], [6 * MIB, 14 * MIB, 15 * MIB, 30 * MIB, 40 * MIB, 50 * MIB]
 
     def wire(_: bool, data: bytes) -> bytes | None:
@@ -203,6 +204,7 @@ def test_connections_cut_again_and_again_cost_time_only(open_store: Open, own: L
     store.put(tmp_path / "out", own)
     assert digest(Path(store.get(own)) / "large") == digest(file)
     assert not cuts
+    assert unfinished(seaweed, own) == []
 
 
 def test_a_server_killed_during_an_upload_and_a_download_costs_time_only(
@@ -272,6 +274,19 @@ def killed_after(size: int, relayed: Relayed, seaweed: Seaweed, program: str, *a
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
 
 
+def unfinished(seaweed: Seaweed, location: Location) -> list[str]:
+    """The keys that there are unfinished uploads to, relative to a location, its neighbours' included."""
+    found = seaweed.client().list_multipart_uploads(Bucket=location.bucket, Prefix=location.key).get("Uploads", [])
+    return sorted(upload["Key"].removeprefix(location.key) for upload in found)
+
+
+def begin(seaweed: Seaweed, location: Location) -> None:
+    """Begin to upload in parts, and send one."""
+    client, place = seaweed.client(), {"Bucket": location.bucket, "Key": location.key}
+    upload = client.create_multipart_upload(**place)["UploadId"]
+    client.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"part")
+
+
 def test_a_process_killed_during_an_upload_leaves_nothing_to_be_seen(
         open_store: Open, own: Location, relayed: Relayed, seaweed: Seaweed, tmp_path: Path) -> None:
     store = open_store()
@@ -281,8 +296,31 @@ def test_a_process_killed_during_an_upload_leaves_nothing_to_be_seen(
     noise(tmp_path / "out" / "large", 48 * MIB)
     killed_after(20 * MIB, relayed, seaweed, PUTTING, str(tmp_path / "out"), str(own), to_server=True)
     assert digest(Path(store.get(own)) / "large") == before
+    assert unfinished(seaweed, own) == ["/large"]
+    begin(seaweed, own / "large-2")
     store.put(tmp_path / "out", own)
     assert digest(Path(store.get(own)) / "large") == digest(tmp_path / "out" / "large")
+    assert unfinished(seaweed, own) == ["/large-2"], "what was begun of the same file is gone, and nothing else"
+
+
+def test_unfinished_uploads_are_deleted_with_the_files_and_those_of_neighbours_are_not(
+        open_store: Open, own: Location, seaweed: Seaweed) -> None:
+    for name in ("job", "job/a b+c&d", "job/ü/~large", "job-2/large", "jobs"):
+        begin(seaweed, own / name)
+    store = open_store()
+    assert store.delete(own / "job") == 0
+    assert unfinished(seaweed, own) == ["/job-2/large", "/jobs"]
+
+
+def test_who_may_not_list_uploads_can_still_delete(open_store: Open, own: Location, relayed: Relayed, seaweed: Seaweed,
+                                                    tmp_path: Path) -> None:
+    """A server whose answer to that question is no: the first line of such a request is made one that it refuses."""
+    store = open_store(endpoint=relayed(lambda sent, data: data.replace(b"?prefix=", b"?prefux=") if sent else data))
+    store.put(tree(tmp_path / "out", {"a": "x"}), own)
+    begin(seaweed, own / "large")
+    assert store.delete(own) == 1
+    assert list(store.list(own)) == []
+    assert unfinished(seaweed, own) == ["/large"]
 
 
 def test_a_download_goes_on_where_a_killed_process_was(

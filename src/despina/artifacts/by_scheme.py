@@ -32,9 +32,17 @@ class ArtifactsByScheme:
         """See ``ArtifactStore.delete``."""
         return self._of(location).delete(location)
 
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """See ``ArtifactStore.content``."""
+        return self._of(location).content(location, limit=limit)
+
     def check_writable(self, location: Location) -> None:
         """See ``ArtifactStore.check_writable``."""
         self._of(location).check_writable(location)
+
+    def latest_ms(self, location: Location) -> int:
+        """See ``ArtifactStore.latest_ms``."""
+        return self._of(location).latest_ms(location)
 
     def _of(self, location: Location) -> ArtifactStore:
         return self._s3 if location.scheme == "s3" else self._folders

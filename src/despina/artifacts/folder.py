@@ -97,6 +97,15 @@ class FolderArtifacts:
                                 f"the first is {_reason(failures[0])}.")
         return removed
 
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """The content of the file at ``location``. Raises ArtifactError: there is none, or it has more than ``limit`` bytes."""
+        path = self.get(location)
+        with _failing("read", location), path.open("rb") as file:
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise ArtifactError(f"{location} has more than {limit} bytes.")
+        return content
+
     def check_writable(self, location: Location) -> None:
         """Raises ArtifactError if this process may not write at ``location``, or there is a file in its way. Nothing is made."""
         root, names = self._place(location)
@@ -106,6 +115,10 @@ class FolderArtifacts:
             raise ArtifactError(f"Cannot write to {location}: {nearest} is not a folder.")
         if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
             raise ArtifactError(f"Cannot write to {location}: permission denied for {nearest}.")
+
+    def latest_ms(self, _: Location) -> int:
+        """Nothing: what a process that died has not written, nobody writes."""
+        return 0
 
     def _place(self, location: Location) -> tuple[Path, tuple[str, ...]]:
         """The operator's folder that the location is resolved in, and the names below it."""

@@ -14,7 +14,8 @@ from despina.artifacts.cache import Cache
 from despina.artifacts.parallel import PARALLEL, each
 from despina.artifacts.s3_download import Changed, Download, Stored
 from despina.artifacts.s3_server import CHUNK, S3Server
-from despina.core.errors import ArtifactError
+from despina.artifacts.s3_uploads import Uploads
+from despina.core.errors import ArtifactError, ArtifactsUnavailable
 from despina.core.location import Location
 from despina.core.ports import Entry
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 MOST_PARTS = 10_000
 PAGE = 1000
 """Keys that one request deletes."""
+LATEST_MS = 5_000
 ATTEMPTS = 3
 """At reading a location whose files are replaced meanwhile."""
 _NO_VERSION: Any = {"e_tag": '"00000000000000000000000000000000"'}
@@ -42,6 +44,7 @@ class S3Artifacts:
     def __init__(self, server: S3Server, cache: Cache) -> None:
         self._server = server
         self._cache = cache
+        self._uploads = Uploads(server)
 
     def get(self, location: Location) -> Path:
         """A folder or file of the cache with the content at ``location``. It is only to be read, until this process ends.
@@ -89,6 +92,8 @@ class S3Artifacts:
     def delete(self, location: Location) -> int:
         """Delete the file at ``location``, and all below it; how many that were. ``a/job`` has nothing to do with ``a/job-2``.
 
+        Unfinished uploads go, too.
+
         Raises:
             ArtifactError: something could not be deleted (all the rest was), or the location is a whole bucket, which is refused.
         """
@@ -96,18 +101,41 @@ class S3Artifacts:
             raise ArtifactError(f"{location} is a whole bucket or a top-level folder: Despina deletes only what lies in one.")
         bucket = self._server.bucket(location.bucket)
         keys = [stored.key for stored in self._stored(location, markers=True)]
-        with suppress(ArtifactError, FileNotFoundError):  # if it may not be looked for, what is below it can still be deleted
+        try:
             keys += [stored.key for stored in self._single(location)]
+        except ArtifactsUnavailable:
+            raise
+        except ArtifactError:
+            pass  # there is none; or it may not be looked for, and what is below it can still be deleted
+        self._uploads.abort(location, below=True)
         failure: ArtifactError | None = None
         for page in (keys[start:start + PAGE] for start in range(0, len(keys), PAGE)):
             try:
                 self._ask("delete", "s3:DeleteObject", location, partial(bucket.delete, page))
+            except ArtifactsUnavailable:
+                raise
             except ArtifactError as error:
                 failure = failure or error
         if failure is not None:
             left = len(self._stored(location))
             raise ArtifactError(f"{left} of the {len(keys)} files at {location} could not be deleted. {failure}")
         return len(keys)
+
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """The content of the file at ``location``. Raises ArtifactError: there is none, or it has more than ``limit`` bytes."""
+        bucket = self._server.bucket(location.bucket)
+
+        def read() -> bytes | None:
+            found = bucket.get(location.key)
+            return bytes(found.bytes()) if found.meta["size"] <= limit else None
+
+        try:
+            content = self._ask("read", "s3:GetObject", location, read)
+        except FileNotFoundError:
+            raise ArtifactError(f"{location} does not exist: there is no such key in bucket '{location.bucket}'.") from None
+        if content is None:
+            raise ArtifactError(f"{location} has more than {limit} bytes.")
+        return content
 
     def check_writable(self, location: Location) -> None:
         """Find out whether files can be put at ``location``, without putting any.
@@ -133,6 +161,10 @@ class S3Artifacts:
         written = self._ask("write to", "s3:PutObject", location, write)
         if written:  # by a server that knows no conditions
             self._ask("delete", "s3:DeleteObject", location, lambda: bucket.delete(probe))
+
+    def latest_ms(self, _: Location) -> int:
+        """The server may still be busy with a request whose sender is dead, a part of an upload that was given up included."""
+        return LATEST_MS
 
     def _stored(self, location: Location, *, markers: bool = False) -> tuple[Stored, ...]:
         """The files below ``location`` by path; with ``markers`` also the empty ones that stand for folders."""
@@ -170,6 +202,8 @@ class S3Artifacts:
         part = max(CHUNK, -(-before.st_size // MOST_PARTS))
 
         def put() -> None:
+            if content is file:  # who began to put it before is dead, and left parts
+                self._uploads.abort(location)
             file.seek(0)
             bucket.put(location.key, content, attributes={"sha256": digest}, use_multipart=content is file, chunk_size=part,
                        max_concurrency=PARALLEL)

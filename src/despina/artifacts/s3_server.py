@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from despina.core.errors import ArtifactError, DespinaError, NotOffered
+from despina.core.errors import ArtifactError, ArtifactsUnavailable, DespinaError, NotOffered
 from despina.core.location import Location
+from despina.core.telemetry import SILENCE, Telemetry
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -34,7 +35,7 @@ REQUEST_SECONDS = 60.0
 """For a request with all that it moves, a chunk at most."""
 SIGNED_SECONDS = 240.0
 """How long obstore repeats a request at most: it does not sign it anew, and a signature is good for a quarter of an hour."""
-LONGEST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 3.0
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}
@@ -44,10 +45,14 @@ _KEY_SOURCES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAIN
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE")
 
 
+class Fault(Exception):
+    """A request that obstore does not make was refused or failed. The text has ``status code: NNN`` and S3's answer."""
+
+
 class S3Server:
     """An S3 server, with the credentials and the region of the environment's ``AWS_*`` variables."""
 
-    def __init__(self, endpoint: str, *, patience_seconds: float) -> None:
+    def __init__(self, endpoint: str, *, patience_seconds: float, telemetry: Telemetry = SILENCE) -> None:
         """``endpoint``: its URL. ``patience_seconds``: how long it is asked again when it does not answer, or fails (5xx).
 
         Raises:
@@ -57,6 +62,7 @@ class S3Server:
         _check(endpoint)
         self.endpoint = endpoint
         self.patience_seconds = patience_seconds
+        self._telemetry = telemetry
         self._buckets: dict[str, S3Store] = {}
 
     def bucket(self, name: str) -> "S3Store":
@@ -74,8 +80,13 @@ class S3Server:
 
         Raises:
             FileNotFoundError: there is no such key, or not in the version asked for.
-            ArtifactError: the bucket is missing, something is not permitted, or patience is at its end.
+            ArtifactError: the bucket is missing, or something is not permitted.
+            ArtifactsUnavailable: patience is at its end.
         """
+        with self._telemetry.s3_request(action):
+            return self._ask(verb, action, location, request)
+
+    def _ask(self, verb: str, action: str, location: Location, request: Callable[[], T]) -> T:
         end, pause = time.monotonic() + self.patience_seconds, 0.1
         while True:
             try:
@@ -85,8 +96,9 @@ class S3Server:
                 if error is not None:
                     raise error from None
                 if time.monotonic() + pause > end:
-                    raise ArtifactError(f"Cannot {verb} {location}: the S3 server at {self.endpoint} gave no answer in "
-                                        f"{self.patience_seconds:g} s ({_first_line(fault)}).") from None
+                    raise ArtifactsUnavailable(f"Cannot {verb} {location}: the S3 server at {self.endpoint} gave no answer in "
+                                               f"{self.patience_seconds:g} s ({_first_line(fault)}).") from None
+                self._telemetry.s3_retry(action)
                 log.warning("cannot %s %s yet, trying again: %s", verb, location, _first_line(fault))
             threading.Event().wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - a pause is no secret
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -107,7 +119,8 @@ class S3Server:
                                  f"credentials that Despina has need {action} there.")
         if isinstance(fault, FileNotFoundError) or (status and status[1] == "412"):
             return FileNotFoundError(f"There is no {location}, or not in the version that was asked for.")
-        final = code not in _ALTERED and status is not None and status[1].startswith("4") and status[1] not in {"408", "429"}
+        final = status is not None and status[1].startswith(("4", "501")) and status[1] not in {"408", "429"}
+        final = final and code not in _ALTERED
         if final or isinstance(fault, ValueError) or type(fault).__name__ in {"InvalidPathError", "NotSupportedError"}:
             return ArtifactError(f"Cannot {verb} {location}: {_first_line(fault)}")
         return None
@@ -131,7 +144,7 @@ def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
     bundle = os.environ.get("AWS_CA_BUNDLE")
     return S3Store(
         name, endpoint=endpoint, virtual_hosted_style_request=False, checksum_algorithm="SHA256",
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        region=region(),
         client_options={"allow_http": endpoint.startswith("http:"), "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                         "timeout": timedelta(seconds=min(REQUEST_SECONDS, max(patience_seconds, 1.0))),
                         **({"root_certificate": Path(bundle).read_bytes()} if bundle else {})},
@@ -139,9 +152,14 @@ def _bucket(endpoint: str, name: str, patience_seconds: float) -> "S3Store":
                       "backoff": {"max_backoff": timedelta(seconds=LONGEST_PAUSE_SECONDS)}})
 
 
+def region() -> str:
+    """That of the environment."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
 def _faults() -> tuple[type[Exception], ...]:
     from obstore.exceptions import BaseError
-    return BaseError, FileNotFoundError, ValueError
+    return BaseError, Fault, FileNotFoundError, ValueError
 
 
 def _first_line(fault: Exception) -> str:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """The parser of everything."""
-    from despina.cli import audit, backup, completion, endpoints, jobs, keys, migrate
+    from despina.cli import audit, backup, completion, endpoints, export, jobs, keys, migrate
 
     whole = Parser(prog="despina", description="An open, self-hosted Neptune ML.",
                    epilog="'despina COMMAND --help' shows a command; docs/cli.md has them all.")
@@ -75,6 +75,8 @@ def parser() -> Parser:
                                   'eval "$(despina completion bash)" in ~/.bashrc.')
     completion.add_arguments(shells)
     shells.set_defaults(perform=lambda options: completion.run(options, parser))
+    export.add_commands(commands.add_parser("export", help="export a training job to MLflow",
+                                            description="Export training jobs to other tools, over the HTTP API."))
     return whole
 
 
@@ -98,6 +100,8 @@ def _add_servers(commands: Commands) -> None:
     doctor.add_argument("--location", metavar="URL", help="write, read and delete a small file below this s3://bucket/prefix")
     doctor.add_argument("--json", action="store_true", help="print the checks as JSON")
     doctor.set_defaults(perform=_doctor)
+    for command in (serve, reconcile):
+        command.add_argument("--metrics-port", metavar="PORT", help="tell Prometheus metrics there, to whoever asks (nowhere)")
     for command in (serve, reconcile, doctor):
         _add_settings(command)
 
@@ -143,18 +147,15 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from despina import app, settings
 
-    app.log_to_stderr(os.environ)
-    app.serve(settings.load(vars(options)), ready=lambda url: print(f"Despina serves at {url}", flush=True),
-              reconciling=not options.api_only)
-    return 0
+    return app.run(lambda: app.serve(settings.load(vars(options)), reconciling=not options.api_only,
+                                     ready=lambda url: print(f"Despina serves at {url}", flush=True)), os.environ)
 
 
 def _reconcile(options: argparse.Namespace) -> int:
     from despina import app, settings
 
-    app.log_to_stderr(os.environ)
-    app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True))
-    return 0
+    return app.run(lambda: app.reconcile(settings.load(vars(options)), ready=lambda: print("Despina reconciles", flush=True)),
+                   os.environ)
 
 
 def _doctor(options: argparse.Namespace) -> int:

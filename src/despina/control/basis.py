@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from despina.core import names, plans
 from despina.core.errors import (
     ArtifactError,
+    ArtifactsUnavailable,
     BaseJobMissing,
     BaseJobNotCompleted,
     ConflictingArguments,
@@ -69,6 +70,7 @@ class Bases:
         Raises:
             BaseJobMissing, BaseJobNotCompleted: a job that it builds on.
             InvalidLocation: there is nothing at the input location, or it is one that the server does not offer.
+            ArtifactsUnavailable: the server that has it does not answer.
             MissingMember: a custom model whose scripts are not given; a transform job without a model.
             ConflictingArguments: a transform job with a training job and a trial, or with scripts for a model that has none.
             NotOffered: a custom model, where they are switched off.
@@ -194,7 +196,9 @@ class Bases:
         return url
 
     def check_output(self, url: str, role: str | None) -> None:
-        """Find out whether a job can write below a location, under this role. Raises InvalidLocation, AccessDenied."""
+        """Find out whether a job can write below a location, under this role. Raises InvalidLocation, AccessDenied,
+        ArtifactsUnavailable.
+        """
         location = self.offered(url)
         self._bounds.demand(role, "s3:PutObject", location)
         with _permitted():
@@ -211,9 +215,11 @@ class Bases:
 
 @contextmanager
 def _permitted() -> Iterator[None]:
-    """What an artefact store says of a location is an answer to the client who named it."""
+    """What an artefact store says of a location is an answer to the client who named it. That it says nothing is not his fault."""
     try:
         yield
+    except ArtifactsUnavailable:
+        raise
     except ArtifactError as error:
         raise InvalidLocation(f"{INVALID} ({error})") from None
 

@@ -61,6 +61,8 @@ class EndpointReconciler:
             hinted.add(endpoint_id)
         now, due = self._clock.now(), dict[int, tuple[int, int]]()
         for stored in self._store.all():
+            if stored.newer:
+                continue  # processes of that version look after it
             revision, moment = self._due.get(stored.key, (0, 0))
             if stored.revision != revision or now >= moment or stored.endpoint.id in hinted:
                 stored = self._pass(stored)  # noqa: PLW2901

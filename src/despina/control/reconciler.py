@@ -11,17 +11,16 @@ from msgspec.structs import replace
 
 from despina.control import tuner
 from despina.control.hints import Hints
+from despina.control.sweeping import LEASE_MS, Sweeper
 from despina.core import plans
-from despina.core.errors import ArtifactError, LeaseLost, WorkFailed
+from despina.core.errors import LeaseLost, WorkFailed
 from despina.core.job import Job, JobKind, RunState, Status
 from despina.core.lifecycle import Command, Seen, Stop, advance, next_moment
-from despina.core.location import Location
-from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, Lease, ListQuery
+from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, ListQuery
+from despina.core.telemetry import SILENCE, Telemetry
 
 log = logging.getLogger("despina.reconciler")
 
-LEASE_MS = 5_000
-"""How long a job is held by a reconciler that died. A longer pass (a long sweep) is still written if nobody took over."""
 LOOK_AGAIN_MS = 5_000
 """How often a running job is looked at although nothing was reported."""
 LONGEST_QUEUED_MS = 300_000
@@ -30,6 +29,8 @@ STOPPING_MS = 250
 """… while its runs are being stopped."""
 OUTAGE_MS = 30_000
 """How often the log says that the engine cannot be reached."""
+TELL_EVERY_MS = 60_000
+"""How often it is told that there are jobs of a newer version."""
 LONGEST_WAIT_MS = 1_000
 """Wishes written by other processes are seen after this time at the latest, also where the database tells nothing of them."""
 
@@ -41,16 +42,18 @@ class Reconciler:
     """
 
     def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock,
-                 hints: Hints[tuple[JobKind, str]], stalled_after: int) -> None:
+                 hints: Hints[tuple[JobKind, str]], stalled_after: int, telemetry: Telemetry = SILENCE) -> None:
         """``stalled_after``: how long (ms) a trial may give no sign of life."""
         self._stalled_after = stalled_after
+        self._telemetry = telemetry
         self._store = store
         self._engine = engine
-        self._artifacts = artifacts
+        self._sweeper = Sweeper(store=store, artifacts=artifacts, clock=clock)
         self._clock = clock
         self._hints = hints
         self._closing = threading.Event()
         self._outage_told = -OUTAGE_MS
+        self._tell_at = 0
 
     def close(self) -> None:
         """End ``run`` after the pass it is in."""
@@ -90,7 +93,8 @@ class Reconciler:
         if claim is None:
             return key is not None
         try:
-            due_at = self._pass(claim)
+            with self._telemetry.reconciling(claim.job):
+                due_at = self._pass(claim)
         except LeaseLost:
             # The wish has changed or another reconciler has taken over: what was computed here is out of date.
             return True
@@ -120,16 +124,16 @@ class Reconciler:
             job = tuner.fill(job)
         except WorkFailed as error:
             job, commands = replace(job, failure_reason=str(error)), ()
-        if job.status is Status.STOPPED and job.clean and not job.swept:
-            job = self._sweep(claim.lease, job)
+        job, sweep_at = self._sweeper.sweep(claim.lease, job)
         if job != claim.job:
             self._store.write(claim.lease, job)
+            self._telemetry.written(claim.job, job)
             if job.status is not claim.job.status:
                 log.info("%s %s: %s%s", job.kind, job.id, job.status, f" ({job.failure_reason})" if job.failure_reason else "")
         for command in commands:
             self._do(job, command)
         if job.status.is_terminal:
-            return None
+            return sweep_at
         return self._due(job, commands, seen)
 
     def _do(self, job: Job, command: Command) -> None:
@@ -137,7 +141,7 @@ class Reconciler:
             self._engine.stop(command.run_id)
             return
         spec = next(run.spec for run in job.runs if run.id == command.run_id)
-        self._engine.submit(spec)
+        self._engine.submit(replace(spec, traceparent=self._telemetry.traceparent_of(job, spec.run_id)))
         if plans.trials_wanted(job) > 1:
             # While the strategy run works there is time to import what proposes the second trial.
             tuner.warm()
@@ -152,24 +156,13 @@ class Reconciler:
         due = seen.now + pause
         return min(due, next_moment(job, seen) or due)
 
-    def _sweep(self, lease: Lease, job: Job) -> Job:
-        """Delete what the job wrote. What cannot be deleted is noted, and another ``clean`` tries again."""
-        try:
-            removed = 0
-            for location in plans.outputs(job):
-                self._store.renew(lease, until=self._clock.now() + LEASE_MS)
-                removed += self._artifacts.delete(location)
-            prefix = Location.parse(job.prefix)
-            if next(iter(self._artifacts.list(prefix)), None) is None:
-                self._artifacts.delete(prefix)  # the empty folder
-        except ArtifactError as error:
-            log.warning("%s %s: its artefacts could not be deleted: %s", job.kind, job.id, error)
-            note = f"The artefacts could not be deleted, cancel with clean again: {error}"
-            return replace(job, notes=(*(old for old in job.notes if old != note), note))
-        log.info("%s %s: %d files deleted", job.kind, job.id, removed)
-        return replace(job, swept=True)
-
     def _wait(self) -> None:
+        now = self._clock.now()
+        if now >= self._tell_at:
+            left_alone = self._store.left_alone()
+            if left_alone:
+                log.warning("%d jobs are left to processes of the newer version of Despina that has written them", left_alone)
+            self._tell_at = now + TELL_EVERY_MS
         due = self._store.next_due()
-        pause = LONGEST_WAIT_MS if due is None else min(max(due - self._clock.now(), 0), LONGEST_WAIT_MS)
+        pause = LONGEST_WAIT_MS if due is None else min(max(due - now, 0), LONGEST_WAIT_MS)
         self._hints.wait(pause / 1000)

@@ -5,7 +5,7 @@ All times are whole milliseconds since 1970-01-01T00:00:00Z. Everything is froze
 
 from enum import StrEnum
 
-from despina.core.frozen import Frozen
+from despina.core.frozen import Recorded
 from despina.core.job import JobKind, RunSpec, RunState, ServeWork
 
 
@@ -19,7 +19,7 @@ class EndpointStatus(StrEnum):
     FAILED = "Failed"
 
 
-class Version(Frozen, frozen=True, kw_only=True):
+class Version(Recorded, frozen=True, kw_only=True):
     """What is served: one model, by so many replicas. Each update makes a new one."""
 
     number: int
@@ -41,7 +41,7 @@ class Version(Frozen, frozen=True, kw_only=True):
     """The id of the call that asked for it: a repeated call is not another update."""
 
 
-class Replica(Frozen, frozen=True, kw_only=True):
+class Replica(Recorded, frozen=True, kw_only=True):
     """One run that answers requests, in its place among those of its version."""
 
     version: int
@@ -68,7 +68,7 @@ class Replica(Frozen, frozen=True, kw_only=True):
         return self.state is RunState.RUNNING and self.ready_at is not None
 
 
-class Endpoint(Frozen, frozen=True, kw_only=True):
+class Endpoint(Recorded, frozen=True, kw_only=True):
     """An endpoint: what was asked for, and the facts so far."""
 
     id: str

@@ -31,6 +31,7 @@
     ├── EndpointUnavailable          none of an endpoint's replicas answered in time
     ├── ModelError                   the model could not make anything of an invocation
     ├── ArtifactError                a file or bucket could not be read or written
+    │   └── ArtifactsUnavailable     … since their server gives no answer, or fails
     ├── StoreError                   the job store cannot be opened or is of an unknown version
     └── WorkFailed                   a run's input is wrong; the text becomes the job's ``failureReason``
 """
@@ -38,6 +39,9 @@
 
 class DespinaError(Exception):
     """The root of all errors that Despina raises on purpose. ``str(error)`` is a sentence for the user."""
+
+    limit: str | None = None
+    """The setting of ``[limits]`` that the caller has run into, if that is it."""
 
 
 class RequestError(DespinaError):
@@ -49,14 +53,19 @@ class MalformedRequest(RequestError):
 
 
 class RequestTooLarge(RequestError):
-    """The body is larger than the settings allow."""
+    """The body, or the headers, are larger than the setting ``limit`` allows."""
 
-    def __init__(self, limit: int, what: str = "Request size") -> None:
-        super().__init__(f"{what} exceeds max allowed value of {limit} bytes.")
+    def __init__(self, most: int, what: str = "Request size", *, limit: str = "max_body_bytes") -> None:
+        super().__init__(f"{what} exceeds max allowed value of {most} bytes.")
+        self.limit = limit
 
 
 class RequestTooSlow(RequestError):
-    """The body did not arrive within the time the settings allow."""
+    """The body, or the headers, did not arrive within the time that the setting ``limit`` allows."""
+
+    def __init__(self, message: str, *, limit: str = "body_timeout_seconds") -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class MissingMember(RequestError):
@@ -128,13 +137,14 @@ class AccessDenied(DespinaError):
 
 
 class TooManyRequests(DespinaError):
-    """More requests or jobs than the settings allow.
+    """More requests or jobs than the setting ``limit`` allows.
 
     ``retry_after`` is the time in seconds after which another attempt has a chance.
     """
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
+    def __init__(self, message: str, *, limit: str, retry_after: int) -> None:
         super().__init__(message)
+        self.limit = limit
         self.retry_after = retry_after
 
 
@@ -167,6 +177,10 @@ class ModelError(DespinaError):
 
 class ArtifactError(DespinaError):
     """An artefact location could not be read, written or deleted."""
+
+
+class ArtifactsUnavailable(ArtifactError):
+    """The server of the artefacts gave no answer, or failed, for as long as it was waited for. Later it may do."""
 
 
 class StoreError(DespinaError):

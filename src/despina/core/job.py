@@ -7,7 +7,7 @@ makes changed copies.
 from enum import StrEnum
 from typing import Any
 
-from despina.core.frozen import Frozen
+from despina.core.frozen import Recorded
 from despina.core.pruning import Averages
 from despina.core.requests import StartRequests
 
@@ -76,7 +76,7 @@ class RunKind(StrEnum):
     TRANSFORM = "transform"
 
 
-class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
+class ProcessWork(Recorded, frozen=True, kw_only=True, tag="process"):
     """Turn the export at ``input`` into a processed graph at ``output`` (both locations)."""
 
     input: str
@@ -87,7 +87,7 @@ class ProcessWork(Frozen, frozen=True, kw_only=True, tag="process"):
     """The output of the data-processing job that this one builds on (``previousDataProcessingJobId``)."""
 
 
-class CustomCode(Frozen, frozen=True, kw_only=True):
+class CustomCode(Recorded, frozen=True, kw_only=True):
     """A user's own model (``customModelTrainingParameters``): where its scripts lie, and their names."""
 
     source: str
@@ -95,7 +95,7 @@ class CustomCode(Frozen, frozen=True, kw_only=True):
     transform: str
 
 
-class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
+class StrategyWork(Recorded, frozen=True, kw_only=True, tag="strategy"):
     """Read the hyperparameter file at ``processed`` and lay down the tuning strategy for ``trials`` trials."""
 
     processed: str
@@ -104,14 +104,14 @@ class StrategyWork(Frozen, frozen=True, kw_only=True, tag="strategy"):
     """If it is there, the file beside its scripts is read."""
 
 
-class Earlier(Frozen, frozen=True, kw_only=True):
+class Earlier(Recorded, frozen=True, kw_only=True):
     """A trained model to begin with (``previousModelTrainingJobId``): where it lies, and the graph that it learned from."""
 
     model: str
     processed: str
 
 
-class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
+class TrainWork(Recorded, frozen=True, kw_only=True, tag="train"):
     """Train one model on the graph at ``processed`` and write it to ``output``.
 
     ``parameters`` is None until the tuner has filled it in, which happens before the run is recorded.
@@ -134,7 +134,7 @@ class TrainWork(Frozen, frozen=True, kw_only=True, tag="train"):
     """How many workers train it together."""
 
 
-class Trial(Frozen, frozen=True, kw_only=True):
+class Trial(Recorded, frozen=True, kw_only=True):
     """What is told of a trial that has ended."""
 
     name: str
@@ -146,7 +146,7 @@ class Trial(Frozen, frozen=True, kw_only=True):
     seconds: float
 
 
-class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
+class TransformWork(Recorded, frozen=True, kw_only=True, tag="transform"):
     """Compute the artefacts of the model at ``model`` for the graph at ``processed`` and write them to ``output``."""
 
     processed: str
@@ -161,7 +161,7 @@ class TransformWork(Frozen, frozen=True, kw_only=True, tag="transform"):
     """The hyperparameters of the model, of a user's own."""
 
 
-class ServeWork(Frozen, frozen=True, kw_only=True, tag="serve"):
+class ServeWork(Recorded, frozen=True, kw_only=True, tag="serve"):
     """Answer inference requests with the artefacts at ``artifacts``, of the graph at ``processed``."""
 
     artifacts: str
@@ -174,7 +174,7 @@ class ServeWork(Frozen, frozen=True, kw_only=True, tag="serve"):
 Work = ProcessWork | StrategyWork | TrainWork | TransformWork | ServeWork
 
 
-class RunSpec(Frozen, frozen=True, kw_only=True):
+class RunSpec(Recorded, frozen=True, kw_only=True):
     """What an engine is given, and what the program finds in ``spec.json``."""
 
     run_id: str
@@ -184,9 +184,20 @@ class RunSpec(Frozen, frozen=True, kw_only=True):
     which mostly waits: it starts at once and takes no core from others."""
     memory_mib: int = 512
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
+    traceparent: str | None = None
+    """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
 
 
-class Progress(Frozen, frozen=True, kw_only=True):
+class Usage(Recorded, frozen=True, kw_only=True):
+    """What a run has used of its machine so far."""
+
+    cpu_seconds: float
+    """Of all cores together."""
+    peak_memory_bytes: int
+    """The most memory that one process of it ever had resident."""
+
+
+class Progress(Recorded, frozen=True, kw_only=True):
     """One line of a program's standard output: how far it has come. The latest one is shown."""
 
     at: int
@@ -201,9 +212,15 @@ class Progress(Frozen, frozen=True, kw_only=True):
     """The best ``value`` so far."""
     estimate: dict[str, Any] | None = None
     """What the work was expected to take, once that is known: ``despina.graph.estimate.Estimate`` as JSON, kept short."""
+    loss: float | None = None
+    """Of a training: that of the last step of the epoch."""
+    rate: float | None = None
+    """Of a training: examples a second in the last epoch."""
+    usage: Usage | None = None
+    """Of the program's own process, which is all there is unless a training has several workers, or scripts of a user's own."""
 
 
-class Observation(Frozen, frozen=True, kw_only=True):
+class Observation(Recorded, frozen=True, kw_only=True):
     """What an engine knows of a run. ``state`` None: the engine was never given this run."""
 
     state: RunState | None
@@ -214,9 +231,11 @@ class Observation(Frozen, frozen=True, kw_only=True):
     """Whether a lost run was killed because the machine had no memory left."""
     started_at: int | None = None
     finished_at: int | None = None
+    usage: Usage | None = None
+    """Of all its processes, once it has ended; None: nobody saw the end."""
 
 
-class Run(Frozen, frozen=True, kw_only=True):
+class Run(Recorded, frozen=True, kw_only=True):
     """One execution of a program. ``id`` is ours, so that submitting twice is once."""
 
     id: str
@@ -235,9 +254,11 @@ class Run(Frozen, frozen=True, kw_only=True):
     out_of_memory: bool = False
     started_at: int | None = None
     finished_at: int | None = None
+    usage: Usage | None = None
+    """Once it has ended, if somebody saw that."""
 
 
-class Step(Frozen, frozen=True, kw_only=True):
+class Step(Recorded, frozen=True, kw_only=True):
     """A resource that the API shows: the processing job or the tuning job."""
 
     name: StepName
@@ -248,14 +269,14 @@ class Step(Frozen, frozen=True, kw_only=True):
     runs: tuple[Run, ...] = ()
 
 
-class Model(Frozen, frozen=True, kw_only=True):
+class Model(Recorded, frozen=True, kw_only=True):
     """An entry of ``mlModels`` or ``models``: a packaged model. ``trial`` is the name of the trial it came from."""
 
     name: str
     trial: str
 
 
-class EarlierTraining(Frozen, frozen=True, kw_only=True):
+class EarlierTraining(Recorded, frozen=True, kw_only=True):
     """The completed job that a training job builds on (``previousModelTrainingJobId``)."""
 
     metric: str
@@ -265,7 +286,7 @@ class EarlierTraining(Frozen, frozen=True, kw_only=True):
     """Those that succeeded, the best first."""
 
 
-class TrainedModel(Frozen, frozen=True, kw_only=True):
+class TrainedModel(Recorded, frozen=True, kw_only=True):
     """The model of a trial, as far as a transform job needs it."""
 
     trial: str
@@ -278,7 +299,7 @@ class TrainedModel(Frozen, frozen=True, kw_only=True):
     memory_mib: int = 512
 
 
-class Job(Frozen, frozen=True, kw_only=True):
+class Job(Recorded, frozen=True, kw_only=True):
     """A data-processing, model-training or model-transform job: the request, the wish to stop it, and the facts so far."""
 
     kind: JobKind
@@ -294,11 +315,15 @@ class Job(Frozen, frozen=True, kw_only=True):
     """The ARN of the principal who started it; None where requests are not signed."""
     stopped_by: str | None = None
     """The ARN of the principal whose wish to stop it was the last that changed anything."""
+    traceparent: str | None = None
+    """The trace that its start belongs to, and so all that is done for it (W3C Trace Context); None: it belongs to none."""
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False
     swept: bool = False
-    """Whether the artefacts have been deleted, as ``clean`` asks."""
+    """Whether the artefacts have been deleted, as ``clean`` asks, and none can appear any more."""
+    failed_sweeps: int = 0
+    """How often deleting them has failed."""
     failure_reason: str | None = None
     """Set as soon as the job cannot complete any more; the status follows when its runs are dead."""
     notes: tuple[str, ...] = ()

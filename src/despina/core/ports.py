@@ -7,7 +7,7 @@ from typing import Protocol
 
 from despina.core.endpoint import Endpoint
 from despina.core.frozen import Frozen
-from despina.core.job import Job, JobKind, Observation, RunSpec, Status
+from despina.core.job import Job, JobKind, Observation, Progress, RunSpec, Status
 from despina.core.location import Location
 from despina.core.principal import AccessKey, Credential, Principal
 
@@ -79,6 +79,11 @@ class JobStore(Protocol):
         """
         ...
 
+    def count_active(self) -> dict[tuple[JobKind, Status], int]:
+        """How many jobs have not ended, by kind and shown status; what there is none of may be missing. Its time does not grow with
+        the number of jobs that have ended."""
+        ...
+
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
         """Record the wish to stop the job, and whose it is; the job as it is then, or None when there is none.
 
@@ -114,6 +119,13 @@ class JobStore(Protocol):
         """The time at which the next job can be claimed: the least due time, or the end of a lease if that is later."""
         ...
 
+    def left_alone(self) -> int:
+        """How many jobs are due, now or later, and never given, since a newer version of Despina has written their records.
+
+        They can be read, as far as this version knows their fields, and stopped.
+        """
+        ...
+
     def close(self) -> None:
         """Release files and connections. The store is not used afterwards."""
         ...
@@ -125,6 +137,8 @@ class StoredEndpoint(Frozen, frozen=True, kw_only=True):
     key: int
     revision: int
     endpoint: Endpoint
+    newer: bool = False
+    """A newer version of Despina has written it, and only that may change it."""
 
 
 class EndpointStore(Protocol):
@@ -147,11 +161,14 @@ class EndpointStore(Protocol):
         ...
 
     def all(self) -> tuple[StoredEndpoint, ...]:
-        """All of them, newest first."""
+        """All of them, newest first, but for those of a newer version that this one cannot read at all."""
         ...
 
     def write(self, stored: StoredEndpoint, endpoint: Endpoint) -> bool:
-        """Put ``endpoint`` in the place of what was read as ``stored``. False, and nothing is written: it has changed since."""
+        """Put ``endpoint`` in the place of what was read as ``stored``. False, and nothing is written: it has changed since.
+
+        Raises StoreError: ``stored`` is ``newer``.
+        """
         ...
 
     def remove(self, stored: StoredEndpoint) -> bool:
@@ -258,10 +275,14 @@ class ServingRuns(Protocol):
 
 
 class RunLogs(Protocol):
-    """Reads what a run wrote to its log."""
+    """Reads what a run wrote to its log, and what it told of its progress."""
 
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         """At most ``limit`` bytes of whole lines from ``offset`` on, and the offset after them."""
+        ...
+
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        """The progress that the run told in the first ``limit`` bytes of its output, oldest first; none if none is kept."""
         ...
 
 
@@ -289,7 +310,7 @@ class Entry(Frozen, frozen=True, kw_only=True):
 
 
 class ArtifactStore(Protocol):
-    """Files and buckets behind four verbs, and a question. All raise ArtifactError with a sentence that names the location."""
+    """Files and buckets behind four verbs, and two questions. All raise ArtifactError with a sentence that names the location."""
 
     def get(self, location: Location) -> PurePath:
         """A local folder or file with the content at ``location``; it is only to be read, by this process and its children."""
@@ -310,8 +331,16 @@ class ArtifactStore(Protocol):
         """Delete every file below ``location`` and nothing else, links as links; how many there were."""
         ...
 
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """The content of the file at ``location``. Raises ArtifactError also if it has more than ``limit`` bytes."""
+        ...
+
     def check_writable(self, location: Location) -> None:
         """Find out, without writing, whether ``put`` could write at ``location``: raises ArtifactError if it could not."""
+        ...
+
+    def latest_ms(self, location: Location) -> int:
+        """How long (ms) after its death a process's last write may take to appear there: a server goes on with what it was sent."""
         ...
 
 

@@ -7,7 +7,7 @@ ranges of volumes, time-outs and lists: the SageMaker API, which Neptune ML hand
 from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from despina.core import rules
-from despina.core.frozen import Frozen
+from despina.core.frozen import Frozen, Recorded
 from despina.core.rules import Items, OneOf, Range, Rule
 
 DAY = 86_400
@@ -72,7 +72,7 @@ class ReadJobLogs(ReadRequest, frozen=True, kw_only=True):
     next_token: Annotated[int, Member("nextToken", "query", Range(low=0), in_sdk=False)] = 0
 
 
-class StartRequest(Frozen, frozen=True, kw_only=True):
+class StartRequest(Recorded, frozen=True, kw_only=True):
     """What all three start operations share. Networks, keys and roles are recorded; on one machine they have nothing to act on."""
 
     id: Annotated[str | None, Member("id", rule=rules.job_id)] = None
@@ -100,7 +100,7 @@ class StartDataProcessing(StartRequest, frozen=True, kw_only=True, tag="dataproc
     config_file_name: Annotated[str, Member("configFileName", rule=rules.file_name)] = "training-data-configuration.json"
 
 
-class CustomTraining(Frozen, frozen=True, kw_only=True):
+class CustomTraining(Recorded, frozen=True, kw_only=True):
     """``customModelTrainingParameters``: the user's own training code."""
 
     source_s3_directory_path: Annotated[str, Member("sourceS3DirectoryPath", rule=rules.location)]
@@ -127,7 +127,7 @@ class StartModelTraining(StartRequest, frozen=True, kw_only=True, tag="modeltrai
     custom_model_training_parameters: Annotated[CustomTraining | None, Member("customModelTrainingParameters")] = None
 
 
-class CustomTransform(Frozen, frozen=True, kw_only=True):
+class CustomTransform(Recorded, frozen=True, kw_only=True):
     """``customModelTransformParameters``: the user's own transform code."""
 
     source_s3_directory_path: Annotated[str, Member("sourceS3DirectoryPath", rule=rules.location)]

@@ -8,12 +8,12 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from despina.core.frozen import Frozen
+from despina.core.frozen import Recorded
 
 _PROC = Path("/proc")
 
 
-class ProcessIdentity(Frozen, frozen=True, kw_only=True):
+class ProcessIdentity(Recorded, frozen=True, kw_only=True):
     """One process and no other: process ids are used again, also by the next boot."""
 
     pid: int

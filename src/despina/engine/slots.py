@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from despina.core.frozen import Frozen
+from despina.core.frozen import Recorded
 
 
-class Slots(Frozen, frozen=True, kw_only=True):
+class Slots(Recorded, frozen=True, kw_only=True):
     """Cores and memory: those of the machine, or those granted to one run."""
 
     cores: int

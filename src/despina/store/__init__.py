@@ -5,6 +5,7 @@
     jobs.py endpoints.py keys.py    the stores over a database, whichever it is
     statements.py                   their SQL
     database.py                     what they ask of a database
+    measured.py                     a database whose statements are told of
     sqlite.py migrations.py unchanged.py                      SQLite, its schema, and what need not be read again
     postgres.py postgres_connections.py postgres_migrations.py postgres_listener.py     PostgreSQL
     copying.py                      from SQLite to PostgreSQL
@@ -19,10 +20,12 @@ from typing import TYPE_CHECKING
 
 from despina.core.errors import NotOffered
 from despina.core.ports import EndpointStore, JobStore, KeyStore
+from despina.core.telemetry import Telemetry
 from despina.store.database import Database, OnEndpoint, OnJob
 from despina.store.endpoints import SqlEndpointStore
 from despina.store.jobs import SqlJobStore
 from despina.store.keys import SqlKeyStore
+from despina.store.measured import MeasuredDatabase
 from despina.store.memory import MemoryJobStore
 from despina.store.memory_endpoints import MemoryEndpointStore
 from despina.store.memory_keys import MemoryKeyStore
@@ -57,12 +60,13 @@ class Stores:
             store.close()
 
 
-def open_stores(url: str | Path) -> Stores:
+def open_stores(url: str | Path, telemetry: Telemetry | None = None) -> Stores:
     """Open the stores at ``url``, which share their connections.
 
     Args:
         url: ``:memory:``; the path of an SQLite file, which is made when it is missing; or ``postgresql://…``, a database that is
             there, in which the tables are made when they are missing.
+        telemetry: Is told of each statement; not of what memory answers.
 
     Raises:
         NotOffered: a URL of another database, or the driver is not installed.
@@ -70,7 +74,7 @@ def open_stores(url: str | Path) -> Stores:
     """
     if url == ":memory:":
         return Stores(MemoryJobStore(), MemoryEndpointStore(), MemoryKeyStore())
-    database = _open(url)
+    database = _open(url) if telemetry is None else MeasuredDatabase(_open(url), telemetry)
     return Stores(SqlJobStore(database), SqlEndpointStore(database), SqlKeyStore(database), database=database)
 
 

@@ -15,9 +15,9 @@ from despina.store.sqlite import SqliteDatabase
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "principals": ("name", "arn", "body"),
     "access_keys": ("id", "principal", "created_at", "disabled", "body"),
-    "endpoints": ("seq", "id", "resource_name", "created_at", "invocation", "revision", "body"),
+    "endpoints": ("seq", "id", "resource_name", "created_at", "invocation", "revision", "version", "body"),
     "jobs": ("seq", "kind", "id", "created_at", "prefix", "invocation", "started_by", "stopped_by", "status", "stop_requested",
-             "clean", "swept", "due_at", "lease_token", "body"),
+             "clean", "swept", "due_at", "lease_token", "version", "body"),
 }
 """By table, in an order in which they can be written. Leases are left out: whoever held one is gone."""
 _BOOLEANS = {"disabled", "stop_requested", "clean", "swept"}

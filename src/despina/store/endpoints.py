@@ -1,14 +1,18 @@
 """Endpoints in the database of the jobs."""
 
+import logging
 from typing import Any
 
 import msgspec
 
 from despina.core.endpoint import Endpoint
 from despina.core.errors import StoreError
+from despina.core.frozen import RECORD_VERSION
 from despina.core.ports import StoredEndpoint
 from despina.store import refusals, statements
 from despina.store.database import Database
+
+log = logging.getLogger(__name__)
 
 _DECODER = msgspec.json.Decoder(Endpoint)
 _ENCODER = msgspec.json.Encoder()
@@ -23,7 +27,7 @@ class SqlEndpointStore:
     def create(self, endpoint: Endpoint, *, invocation: str | None, most: int) -> Endpoint:
         """See ``EndpointStore``."""
         values = {"id": endpoint.id, "resource_name": endpoint.resource_name, "created_at": endpoint.created_at,
-                  "invocation": invocation, "body": _ENCODER.encode(endpoint)}
+                  "invocation": invocation, "version": RECORD_VERSION, "body": _ENCODER.encode(endpoint)}
         with self._database.writing(alone=True) as run:
             known = run(statements.ENDPOINT_INVOKED, values)
             if not known:
@@ -40,11 +44,21 @@ class SqlEndpointStore:
 
     def all(self) -> tuple[StoredEndpoint, ...]:
         """See ``EndpointStore``."""
-        return tuple(map(self._stored, self._database.read(statements.ENDPOINTS, {})))
+        found = []
+        for row in self._database.read(statements.ENDPOINTS, {}):
+            try:
+                found.append(self._stored(row))
+            except StoreError as error:
+                if row[3] <= RECORD_VERSION:
+                    raise
+                log.warning("%s", error)
+        return tuple(found)
 
     def write(self, stored: StoredEndpoint, endpoint: Endpoint) -> bool:
         """See ``EndpointStore``."""
-        values = {"key": stored.key, "revision": stored.revision, "body": _ENCODER.encode(endpoint)}
+        if stored.newer:
+            raise refusals.left_alone(endpoint.id, self._database.name)
+        values = {"key": stored.key, "revision": stored.revision, "version": RECORD_VERSION, "body": _ENCODER.encode(endpoint)}
         return bool(self._database.write(statements.WRITE_ENDPOINT, values))
 
     def remove(self, stored: StoredEndpoint) -> bool:
@@ -60,9 +74,8 @@ class SqlEndpointStore:
         return self._stored(rows[0]) if rows else None
 
     def _stored(self, row: Any) -> StoredEndpoint:
-        key, revision, endpoint_id, body = row
+        key, revision, endpoint_id, version, body = row
         try:
-            return StoredEndpoint(key=key, revision=revision, endpoint=_DECODER.decode(body))
+            return StoredEndpoint(key=key, revision=revision, endpoint=_DECODER.decode(body), newer=version > RECORD_VERSION)
         except msgspec.MsgspecError as error:
-            name = self._database.name
-            raise StoreError(f"The record of the endpoint '{endpoint_id}' in {name} cannot be read: {error}.") from error
+            raise refusals.unreadable(f"endpoint '{endpoint_id}'", self._database.name, version, error) from error

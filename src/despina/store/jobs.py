@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from despina.core.errors import StoreError
+from despina.core.frozen import RECORD_VERSION
 from despina.core.job import Job, JobKind, Status
 from despina.core.ports import Claim, Lease, ListQuery, Page
 from despina.store import paging, refusals, statements
@@ -61,6 +61,10 @@ class SqlJobStore:
             rows.sort(key=lambda row: row[1:], reverse=True)
         return paging.page([row[0] for row in rows], query.limit)
 
+    def count_active(self) -> dict[tuple[JobKind, Status], int]:
+        """See ``JobStore``."""
+        return {(JobKind(kind), Status(status)): count for kind, status, count in self._database.read(statements.COUNT_ACTIVE, {})}
+
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
         """See ``JobStore``."""
         with self._database.writing() as run:
@@ -71,10 +75,11 @@ class SqlJobStore:
     def claim(self, *, now: int, until: int, key: tuple[JobKind, str] | None = None) -> Claim | None:
         """See ``JobStore``. A job whose record cannot be read is leased all the same, so that it does not block the others."""
         if key is None:
-            rows = self._database.write(statements.CLAIM_LONGEST_DUE, {"now": now, "until": until})
+            rows = self._database.write(statements.CLAIM_LONGEST_DUE, {"now": now, "until": until, "version": RECORD_VERSION})
         else:
             rows = self._database.write(
-                statements.CLAIM_BY_KEY, {"now": now, "until": until, "kind": key[0].value, "id": key[1]})
+                statements.CLAIM_BY_KEY,
+                {"now": now, "until": until, "version": RECORD_VERSION, "kind": key[0].value, "id": key[1]})
         if not rows:
             return None
         kind, token, *record = rows[0]
@@ -89,7 +94,7 @@ class SqlJobStore:
 
     def write(self, lease: Lease, job: Job) -> None:
         """See ``JobStore``. Raises also StoreError: the job has ended, and the new status is another one."""
-        values = {"status": job.status.value, "swept": job.swept, "body": _ENCODER.encode(job)}
+        values = {"status": job.status.value, "swept": job.swept, "version": RECORD_VERSION, "body": _ENCODER.encode(job)}
         if not self._database.write(statements.WRITE, values | _held(lease)):
             rows = self._database.read(statements.STATUS_HELD, _held(lease))
             if not rows:
@@ -102,8 +107,13 @@ class SqlJobStore:
 
     def next_due(self) -> int | None:
         """See ``JobStore``."""
-        ((time,),) = self._database.read(statements.NEXT_DUE, {})
+        ((time,),) = self._database.read(statements.NEXT_DUE, {"version": RECORD_VERSION})
         return None if time is None else int(time)
+
+    def left_alone(self) -> int:
+        """See ``JobStore``."""
+        ((count,),) = self._database.read(statements.LEFT_ALONE, {"version": RECORD_VERSION})
+        return int(count)
 
     def close(self) -> None:
         """See ``JobStore``."""
@@ -123,12 +133,11 @@ class SqlJobStore:
 
     def _job(self, kind: JobKind, record: Sequence[Any]) -> Job:
         """The job of a record, with the wish as it is now."""
-        job_id, body, stop_requested, clean, stopped_by = record
+        job_id, body, version, stop_requested, clean, stopped_by = record
         try:
             job = _DECODER.decode(body)
         except msgspec.MsgspecError as error:
-            name = self._database.name
-            raise StoreError(f"The record of the {kind} job '{job_id}' in {name} cannot be read: {error}.") from error
+            raise refusals.unreadable(f"{kind} job '{job_id}'", self._database.name, version, error) from error
         if (job.stop_requested, job.clean, job.stopped_by) == (stop_requested, clean, stopped_by):
             return job
         return replace(job, stop_requested=bool(stop_requested), clean=bool(clean), stopped_by=stopped_by)
@@ -138,7 +147,7 @@ def _values(job: Job) -> dict[str, Any]:
     return {
         "kind": job.kind.value, "id": job.id, "created_at": job.created_at, "prefix": job.prefix, "status": job.status.value,
         "stop_requested": job.stop_requested, "clean": job.clean, "swept": job.swept, "started_by": job.started_by,
-        "body": _ENCODER.encode(job),
+        "version": RECORD_VERSION, "body": _ENCODER.encode(job),
     }
 
 

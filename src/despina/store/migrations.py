@@ -3,7 +3,8 @@
 ``body`` is the job as JSON; the columns beside it are what is searched, and what others than the holder of the lease write:
 ``status`` is the status as shown (``Stopping`` once a stop is wished), ``stop_requested``, ``clean`` and ``stopped_by`` are the
 wish. A lease is held while ``lease_expires_at`` is not null, by whoever knows ``lease_token``. Of endpoints everything is in
-``body``, and ``revision`` counts its writes.
+``body``, and ``revision`` counts its writes. ``version`` is the ``RECORD_VERSION`` of who wrote ``body``. While processes are
+replaced by newer ones, older ones work on a newer schema: a migration only adds, and with defaults.
 """
 
 import sqlite3
@@ -80,6 +81,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         _ENDPOINTS,
         "CREATE UNIQUE INDEX endpoints_by_name ON endpoints (resource_name)",
         "CREATE UNIQUE INDEX endpoints_by_invocation ON endpoints (invocation) WHERE invocation IS NOT NULL",
+    ),
+    (
+        # Processes of the version before, which go on beside the first of this one, write rows without it.
+        "ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE endpoints ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
     ),
 )
 """Entry ``n`` leads from version ``n`` to ``n + 1``; ``PRAGMA user_version`` says which one a file has."""

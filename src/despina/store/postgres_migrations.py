@@ -97,6 +97,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
            FOR EACH ROW WHEN (NEW.due_at IS NOT NULL) EXECUTE FUNCTION despina_tell()""",
         "CREATE TRIGGER tell AFTER INSERT OR UPDATE ON endpoints FOR EACH ROW EXECUTE FUNCTION despina_tell()",
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE endpoints ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+    ),
 )
 """Entry ``n`` leads from version ``n`` to ``n + 1``; the table ``despina_schema`` says which one a database has."""
 

@@ -1,6 +1,7 @@
 """Why a store does not record a job: the same errors, in the same words, from every store."""
 
 from despina.core.errors import IdTaken, LeaseLost, NotOffered, PrincipalNotFound, StoreError, TooManyRequests
+from despina.core.frozen import RECORD_VERSION
 from despina.core.job import Job, Status
 from despina.core.ports import Lease
 from despina.core.principal import AccessKey, Principal
@@ -30,19 +31,20 @@ def id_taken() -> IdTaken:
 def too_many_active(max_active: int) -> TooManyRequests:
     """As many jobs as the setting allows have not ended."""
     return TooManyRequests(f"{max_active} jobs have not ended yet, as many as the setting max_active_jobs allows.",
-                           retry_after=RETRY_AFTER)
+                           limit="max_active_jobs", retry_after=RETRY_AFTER)
 
 
 def too_many_active_of_one(principal: str | None, max_active: int) -> TooManyRequests:
     """As many jobs of one principal as the setting allows have not ended."""
     return TooManyRequests(f"{max_active} jobs that {principal} started have not ended yet, as many as the setting "
-                           "max_active_jobs_per_principal allows.", retry_after=RETRY_AFTER)
+                           "max_active_jobs_per_principal allows.", limit="max_active_jobs_per_principal",
+                           retry_after=RETRY_AFTER)
 
 
 def too_many_endpoints(most: int) -> TooManyRequests:
     """There are as many endpoints as the setting allows."""
     return TooManyRequests(f"There are {most} endpoints, as many as the setting limits.max_endpoints allows: delete one that is "
-                           "not needed.", retry_after=RETRY_AFTER)
+                           "not needed.", limit="max_endpoints", retry_after=RETRY_AFTER)
 
 
 def arn_taken(principal: Principal, other: str) -> IdTaken:
@@ -58,6 +60,18 @@ def no_principal(name: str) -> PrincipalNotFound:
 def key_taken(key: AccessKey) -> IdTaken:
     """Two keys have one id."""
     return IdTaken(f"There is an access key '{key.id}' already.")
+
+
+def unreadable(record: str, database: str, version: int, error: Exception) -> StoreError:
+    """A record is of a newer version, whose further fields would be no obstacle, or it was tampered with."""
+    newer = f" (it was written by a newer version of Despina: {version}, this one knows {RECORD_VERSION})"
+    return StoreError(f"The record of the {record} in {database} cannot be read: {error}{newer * (version > RECORD_VERSION)}.")
+
+
+def left_alone(endpoint_id: str, database: str) -> StoreError:
+    """A record that is of a newer version would lose what this one does not know."""
+    return StoreError(f"The endpoint '{endpoint_id}' in {database} was written by a newer version of Despina: processes of that "
+                      "version can change it, and this one leaves it alone.")
 
 
 def lease_lost(lease: Lease) -> LeaseLost:

@@ -6,7 +6,10 @@ that is a comment.
 
 # jobs
 
-_RECORD = "id, body, stop_requested, clean, stopped_by"
+_RECORD = "id, body, version, stop_requested, clean, stopped_by"
+
+# What a newer version of Despina has written is left to it: this one would lose what it does not know.
+_OURS = "version <= :version"
 
 INVOKED = f"SELECT {_RECORD} FROM jobs WHERE kind = :kind AND invocation = :invocation"
 
@@ -16,11 +19,14 @@ ACTIVE = "SELECT count(*) FROM jobs WHERE status IN ('InProgress', 'Stopping')"
 
 ACTIVE_OF_ONE = f"{ACTIVE} AND coalesce(started_by, '') = coalesce(:started_by, '')"
 
+COUNT_ACTIVE = "SELECT kind, status, count(*) FROM jobs WHERE status IN ('InProgress', 'Stopping') GROUP BY kind, status"
+
 OWNED = "SELECT 1 FROM jobs WHERE prefix = :prefix"
 
 CREATE = """
-INSERT INTO jobs (kind, id, created_at, prefix, invocation, started_by, status, stop_requested, clean, swept, due_at, body)
-VALUES (:kind, :id, :created_at, :prefix, :invocation, :started_by, :status, :stop_requested, :clean, :swept, :created_at, :body)
+INSERT INTO jobs (kind, id, created_at, prefix, invocation, started_by, status, stop_requested, clean, swept, due_at, version, body)
+VALUES (:kind, :id, :created_at, :prefix, :invocation, :started_by, :status, :stop_requested, :clean, :swept, :created_at,
+    :version, :body)
 """
 
 GET = f"SELECT {_RECORD} FROM jobs WHERE kind = :kind AND id = :id"
@@ -55,13 +61,14 @@ _FREE = "(lease_expires_at IS NULL OR lease_expires_at <= :now)"
 
 _CLAIMED = f"RETURNING kind, lease_token, {_RECORD}"
 
-CLAIM_BY_KEY = f"{_CLAIM} WHERE kind = :kind AND id = :id AND due_at IS NOT NULL AND {_FREE} {_CLAIMED}"
+CLAIM_BY_KEY = f"{_CLAIM} WHERE kind = :kind AND id = :id AND due_at IS NOT NULL AND {_FREE} AND {_OURS} {_CLAIMED}"
 
 # Whoever claims at the same time takes the next one, and nobody waits.
 CLAIM_LONGEST_DUE = f"""
 {_CLAIM}
 WHERE seq = (
-    SELECT seq FROM jobs WHERE due_at <= :now AND {_FREE} ORDER BY due_at, seq LIMIT 1 /*postgresql: FOR UPDATE SKIP LOCKED */
+    SELECT seq FROM jobs WHERE due_at <= :now AND {_FREE} AND {_OURS}
+    ORDER BY due_at, seq LIMIT 1 /*postgresql: FOR UPDATE SKIP LOCKED */
 )
 {_CLAIMED}
 """
@@ -75,7 +82,8 @@ STATUS_HELD = f"SELECT status FROM jobs WHERE {_HELD}"
 # A terminal status never changes.
 WRITE = f"""
 UPDATE jobs
-SET status = CASE WHEN stop_requested AND :status = 'InProgress' THEN 'Stopping' ELSE :status END, swept = :swept, body = :body
+SET status = CASE WHEN stop_requested AND :status = 'InProgress' THEN 'Stopping' ELSE :status END, swept = :swept,
+    version = :version, body = :body
 WHERE {_HELD} AND (status IN ('InProgress', 'Stopping') OR status = :status)
 RETURNING seq
 """
@@ -83,16 +91,18 @@ RETURNING seq
 RELEASE = f"UPDATE jobs SET lease_expires_at = NULL, due_at = :due_at WHERE {_HELD} RETURNING seq"
 
 # The first job in the order of their times that is not leased bounds how far to look, however many there are.
-NEXT_DUE = """
+NEXT_DUE = f"""
 SELECT min(CASE WHEN lease_expires_at > due_at THEN lease_expires_at ELSE due_at END) FROM jobs
-WHERE due_at <= coalesce(
-    (SELECT due_at FROM jobs WHERE due_at IS NOT NULL AND lease_expires_at IS NULL ORDER BY due_at, seq LIMIT 1),
+WHERE {_OURS} AND due_at <= coalesce(
+    (SELECT due_at FROM jobs WHERE due_at IS NOT NULL AND lease_expires_at IS NULL AND {_OURS} ORDER BY due_at, seq LIMIT 1),
     9223372036854775807)
 """
 
+LEFT_ALONE = f"SELECT count(*) FROM jobs WHERE due_at IS NOT NULL AND NOT {_OURS}"
+
 # endpoints
 
-_ENDPOINT = "seq, revision, id, body"
+_ENDPOINT = "seq, revision, id, version, body"
 
 # An id comes before another endpoint's resource name that is the same.
 ENDPOINT = f"SELECT {_ENDPOINT} FROM endpoints WHERE id = :id OR resource_name = :id ORDER BY id = :id DESC LIMIT 1"
@@ -106,12 +116,13 @@ ENDPOINT_TAKEN = "SELECT 1 FROM endpoints WHERE id = :id"
 ENDPOINTS_COUNTED = "SELECT count(*) FROM endpoints"
 
 CREATE_ENDPOINT = """
-INSERT INTO endpoints (id, resource_name, created_at, invocation, revision, body)
-VALUES (:id, :resource_name, :created_at, :invocation, 1, :body)
+INSERT INTO endpoints (id, resource_name, created_at, invocation, revision, version, body)
+VALUES (:id, :resource_name, :created_at, :invocation, 1, :version, :body)
 """
 
 WRITE_ENDPOINT = """
-UPDATE endpoints SET revision = revision + 1, body = :body WHERE seq = :key AND revision = :revision RETURNING seq
+UPDATE endpoints SET revision = revision + 1, version = :version, body = :body
+WHERE seq = :key AND revision = :revision RETURNING seq
 """
 
 REMOVE_ENDPOINT = "DELETE FROM endpoints WHERE seq = :key AND revision = :revision RETURNING seq"

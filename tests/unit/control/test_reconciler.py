@@ -1,16 +1,22 @@
 """Passes of the reconciler, cut off and raced with, on both embedded stores and an engine that a test drives by hand."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path, PurePath
 
 import pytest
+from msgspec.structs import replace
+from tests.serving import wait_for
 
+from despina.control import sweeping
 from despina.control.basis import JobRules
 from despina.control.hints import Hints
 from despina.control.jobs import Jobs
-from despina.control.reconciler import LEASE_MS, LOOK_AGAIN_MS, Reconciler
-from despina.core.errors import ArtifactError, JobEnded
-from despina.core.job import Job, JobKind, Observation, RunSpec, RunState, Status
+from despina.control.reconciler import LOOK_AGAIN_MS, Reconciler
+from despina.control.sweeping import LEASE_MS, LONGEST_OUTAGE_MS
+from despina.core.errors import ArtifactError, ArtifactsUnavailable, JobEnded
+from despina.core.job import Job, JobKind, Observation, Progress, RunSpec, RunState, Status
 from despina.core.lifecycle import STALLED_AFTER_MS
 from despina.core.location import Location
 from despina.core.ports import Entry, JobStore
@@ -32,7 +38,8 @@ class HandDriven:
         self.deleted: list[str] = []
         self.on_observe: Callable[[], object] = lambda: None
         self.submit_error: OSError | None = None
-        self.delete_error: ArtifactError | None = None
+        self.on_delete: Callable[[], object] = lambda: None
+        self.latest = 0
         self.foreign = False
 
     def now(self) -> int:
@@ -64,6 +71,12 @@ class HandDriven:
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         return b"", offset
 
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        return ()
+
+    def content(self, location: Location, *, limit: int) -> bytes:
+        raise ArtifactError(str(location))
+
     def get(self, location: Location) -> PurePath:
         raise ArtifactError(str(location))
 
@@ -80,9 +93,11 @@ class HandDriven:
     def check_writable(self, location: Location) -> None:
         pass
 
+    def latest_ms(self, _: Location) -> int:
+        return self.latest
+
     def delete(self, location: Location) -> int:
-        if self.delete_error:
-            raise self.delete_error
+        self.on_delete()
         self.deleted.append(str(location))
         return 1
 
@@ -105,6 +120,14 @@ class World:
     def later(self, ms: int = LOOK_AGAIN_MS) -> None:
         self.hands.time += ms
         self.settle()
+
+    def clean(self, job_id: str = "dp") -> None:
+        """Start a job, and stop it with ``clean``."""
+        self.jobs.start(replace(REQUEST, id=job_id), Caller())
+        self.jobs.cancel(KIND, CancelJob(id=job_id, clean=True), Caller())
+        self.later()
+        self.later()
+        assert self.jobs.get(KIND, job_id).status is Status.STOPPED
 
     @property
     def job(self) -> Job:
@@ -194,19 +217,101 @@ def test_clean_leaves_files_of_others_beside_what_the_job_wrote(world: World) ->
     assert world.hands.deleted == [f"{world.job.prefix}/preloading-output"]
 
 
-def test_a_sweep_that_fails_is_noted_and_can_be_asked_for_again(world: World) -> None:
+def failing(error: ArtifactError, tried: list[int], hands: HandDriven) -> Callable[[], object]:
+    def fail() -> object:
+        tried.append(hands.time)
+        raise error
+    return fail
+
+
+def test_a_sweep_that_fails_is_noted_and_tried_again_until_it_is_done(world: World) -> None:
+    tried: list[int] = []
+    world.hands.on_delete = failing(ArtifactError("s3://bucket/out: permission denied"), tried, world.hands)
+    world.clean()
+    for _ in range(1_200):
+        world.later(1_000)
+    stopped = world.job
+    assert not stopped.swept
+    (note,) = stopped.notes
+    assert "permission denied" in note
+    pauses = [round((after - before) / 1000) for before, after in pairwise(tried)]
+    assert pauses[:9] == [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    assert set(pauses[9:]) == {300}
+    world.hands.on_delete = lambda: None
+    world.later(300_000)
+    assert world.job.swept
+    assert world.job.notes == ()
+    assert world.store.next_due() is None
+
+
+def test_a_stopped_job_that_waits_to_be_swept_is_swept_at_once_if_asked_again(world: World) -> None:
+    tried: list[int] = []
+    world.hands.on_delete = failing(ArtifactError("s3://bucket/out: permission denied"), tried, world.hands)
+    world.clean()
+    for _ in range(10):
+        world.later(100_000)
+    world.hands.on_delete = lambda: None
+    world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
+    world.settle()
+    assert world.job.swept
+
+
+def test_while_the_server_of_the_artefacts_is_away_one_attempt_is_made_for_all_jobs(world: World) -> None:
+    tried: list[int] = []
+    world.hands.on_delete = failing(ArtifactsUnavailable("no answer"), tried, world.hands)
+    for number in range(5):
+        world.clean(f"dp-{number}")
+    for _ in range(60):
+        world.later(1_000)
+    assert len(tried) < 20
+    assert len(tried) == len(set(tried))
+    world.hands.on_delete = lambda: None
+    world.later(LONGEST_OUTAGE_MS)
+    assert all(world.jobs.get(KIND, f"dp-{number}").swept for number in range(5))
+
+
+def test_what_arrives_after_the_death_of_its_sender_is_swept_too(world: World) -> None:
+    world.hands.latest = 60_000
     world.jobs.start(REQUEST, Caller())
-    world.hands.delete_error = ArtifactError("s3://bucket/out: permission denied")
+    world.settle()
+    world.hands.end(RunState.LOST)
     world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
     world.later()
     world.later()
     assert world.job.status is Status.STOPPED
-    assert not world.job.swept
-    assert any("permission denied" in note for note in world.job.notes)
-    world.hands.delete_error = None
-    world.jobs.cancel(KIND, CancelJob(id="dp", clean=True), Caller())
-    world.later()
+    assert (world.job.swept, world.job.notes, len(world.hands.deleted)) == (False, (), 2)
+    world.later(60_000)
     assert world.job.swept
+    assert len(world.hands.deleted) == 4
+    assert world.store.next_due() is None
+
+
+def test_a_job_is_held_while_it_is_swept_however_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "LEASE_MS", 60)
+
+    def look() -> None:
+        """A sweep during which the lease would have ended; another reconciler looks again and again."""
+        world.hands.on_delete = lambda: None
+        world.hands.time += 2 * LEASE_MS
+        wait_for("the lease to be renewed", lambda: (world.store.next_due() or 0) > world.hands.time)
+        assert world.store.claim(now=world.hands.time, until=world.hands.time + LEASE_MS) is None
+
+    world.hands.on_delete = look
+    world.clean()
+    assert world.job.swept
+    assert len(world.hands.deleted) == 2, "it was swept once"
+
+
+def test_jobs_of_a_newer_version_are_told_of(
+        world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(world.store, "left_alone", lambda: 3)
+    thread = threading.Thread(target=world.reconciler.run)
+    thread.start()
+    try:
+        wait_for("a word in the log", lambda: "3 jobs are left to processes of the newer version" in caplog.text)
+    finally:
+        world.reconciler.close()
+        thread.join()
 
 
 def test_a_job_over_its_time_is_stopped_at_its_deadline_without_any_hint(world: World) -> None:

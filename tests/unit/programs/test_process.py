@@ -199,6 +199,12 @@ def test_our_own_faults_are_told_too(tmp_path: Path) -> None:
     assert "Traceback" in run.process.stderr.decode()
 
 
+def test_work_of_a_newer_version_is_not_done_as_if_it_were_older(tmp_path: Path, bucket: Path) -> None:
+    run = Run(tmp_path, json.dumps({"run_id": "r", "nice": 3, "work": work(colour="red")}))
+    assert run.outcome["failure_reason"].startswith("spec.json has nice, work.colour, which this version of Despina does not know")
+    assert not (bucket / "out").exists()
+
+
 def test_processing_imports_no_torch(tmp_path: Path, bucket: Path) -> None:
     script = "import sys; from despina.programs.__main__ import main; main(['spec.json']); sys.exit('torch' in sys.modules)"
     folder = tmp_path / "again"
