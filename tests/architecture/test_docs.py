@@ -84,7 +84,8 @@ def test_every_variable_of_the_environment_that_is_read_is_there() -> None:
 
 
 def test_every_test_it_names_is_there() -> None:
-    for path in re.findall(r"`(tests/[\w/]+\.py)`", PAGE + (ROOT / "docs" / "security.md").read_text(encoding="utf-8")):
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
+    for path in re.findall(r"`(tests/[\w/]+\.py)`", pages):
         assert (ROOT / path).is_file(), path
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "wire").glob("test_*.py"))
     named = re.findall(r"`(test_\w+)`", PAGE)

@@ -11,11 +11,13 @@ from tests.unit.api.fakes import NOW, FakeEndpoints, FakeJobs, processing_job
 from tests.unit.api.test_jobs import with_trials
 
 from despina.api.console import job_log, job_view
+from despina.api.console.descriptions import Descriptions
 from despina.api.console.job_trials import scatters, trials
 from despina.api.console.page import ConsoleRequest, Edge
 from despina.api.console.static_files import StaticFiles
 from despina.api.console.table import PAGES, Table
 from despina.api.console.templates import Templates
+from despina.api.metrics import EndpointMetrics
 from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.core import plans
@@ -60,7 +62,8 @@ def page_of(report: JobReport, query: str = "", *, allowed: bool = True) -> str:
         id="request", page=methods["GET"], plane=ControlPlane(Reported(report), FakeEndpoints()), cluster=Cluster(), token="token",
         settings=ApiSettings(), now=NOW + 60_000, origin="http://localhost", target=target, path=path,
         query=dict(pair.split("=") for pair in query.split("&") if pair),
-        edge=Edge(render=TEMPLATES.render, authorize=authorize, invoke=lambda *_: (b"", ""), open_session=lambda *_: ""))
+        edge=Edge(render=TEMPLATES.render, authorize=authorize, invoke=lambda *_: (b"", ""), open_session=lambda *_: "",
+                  seen=EndpointMetrics().seen, descriptions=Descriptions(), audit_folder=None))
     reply = methods["GET"].handler(request)
     assert reply.status == 200
     return reply.body.decode()
