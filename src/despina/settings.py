@@ -45,6 +45,8 @@ class Settings(Frozen, frozen=True, kw_only=True):
     """The address the server listens on."""
     port: int = 8182
     """The port it listens on; 0 for any free one."""
+    metrics_port: int | None = None
+    """The port at which ``/metrics`` is told to everybody; 0 for any free one. None: only at the API's, to who may ask there."""
     data_dir: Path = Path("despina-data")
     """Where jobs, runs and, while no S3 server is configured, the stand-in for S3 are kept."""
     database_url: str = ""
@@ -114,9 +116,9 @@ _SECTIONS = {
                "requests_per_second", "max_connections", "connection_timeout_seconds", "max_header_bytes",
                "max_body_bytes", "body_timeout_seconds"),
 }
-_TOP = ("host", "port", "iam_auth", "tls_cert", "tls_key", "tls_self_signed", "principals", "data_dir", "database_url", "engine",
-        "stop_grace_seconds", "run_retention_days", "stalled_after_seconds")
-_AT_LEAST = {"port": 0, "max_active_jobs": 1, "max_active_jobs_per_principal": 1, "max_endpoints": 0,
+_TOP = ("host", "port", "metrics_port", "iam_auth", "tls_cert", "tls_key", "tls_self_signed", "principals", "data_dir",
+        "database_url", "engine", "stop_grace_seconds", "run_retention_days", "stalled_after_seconds")
+_AT_LEAST = {"port": 0, "metrics_port": 0, "max_active_jobs": 1, "max_active_jobs_per_principal": 1, "max_endpoints": 0,
              "endpoint_idle_seconds": 0, "max_in_flight": 1, "requests_per_second": 1,
              "max_connections": 1, "connection_timeout_seconds": 0.001, "max_header_bytes": 1024, "max_body_bytes": 1,
              "body_timeout_seconds": 0.001, "stop_grace_seconds": 0, "run_retention_days": 0, "stalled_after_seconds": 1}
@@ -136,7 +138,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         variable = f"DESPINA_{name.upper()}"
         if environ.get(variable):
             values[name] = (variable, environ[variable])
-        if flags.get(name) not in (None, False):
+        if flags.get(name) is not None and flags[name] is not False:  # 0 is a value
             values[name] = (f"--{name.replace('_', '-')}", flags[name])
     settings = Settings(**{name: _converted(name, where, value) for name, (where, value) in values.items()})
     _check_together(settings)
@@ -194,7 +196,7 @@ def _converted(name: str, where: str, value: Any) -> Any:
         raise SettingsError(f"{where} has the value {value!r}, which is not a valid {wanted.__name__}.") from None
     if name in _AT_LEAST and not result >= _AT_LEAST[name]:
         raise SettingsError(f"{where} has the value {value!r}, which must be at least {_AT_LEAST[name]}.")
-    if name == "port" and result > 65_535:
+    if name in {"port", "metrics_port"} and result > 65_535:
         raise SettingsError(f"{where} has the value {value!r}, which must be at most 65535.")
     return result
 

@@ -13,7 +13,7 @@ import yaml
 from tests.postgres import postgresql_cluster
 from tests.serving import PATIENCE_SECONDS, Server
 
-from despina.cli import _parser
+from despina.cli import parser
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = {name: DEPLOY / "systemd" / f"despina-{name}@.service" for name in ("api", "reconciler")}
@@ -56,6 +56,6 @@ def test_what_the_files_start_is_understood() -> None:
     ours = {name: service["command"] for name, service in services.items() if service.get("image") == "despina"}
     assert sorted(ours) == ["api-1", "api-2", "api-3", "reconciler-1", "reconciler-2"]
     for arguments in (*ours.values(), *(command(name)[1:] for name in UNITS)):
-        _parser().parse_args(arguments)
+        parser().parse_args(arguments)
     for name, service in services.items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), f"{name} is published on loopback alone"

@@ -136,6 +136,19 @@ def test_a_listing_is_in_the_order_of_whole_paths(place: Place, tmp_path: Path) 
     assert [entry.path for entry in place.store.list(place.location)] == ["a-b", "a/b", "a/b-c/d", "a/b.c", "a0"]
 
 
+def test_a_files_content_is_read_up_to_a_limit(place: Place, tmp_path: Path) -> None:
+    place.store.put(tree(tmp_path / "out", {"a": "four", "none": ""}), place.location)
+    assert place.store.content(place.location / "a", limit=4) == b"four"
+    assert place.store.content(place.location / "none", limit=1) == b""
+    with pytest.raises(ArtifactError, match=r"own/a has more than 3 bytes\."):
+        place.store.content(place.location / "a", limit=3)
+    for missing in ("b", "a/b"):
+        with pytest.raises(ArtifactError, match=rf"own/{missing} "):
+            place.store.content(place.location / missing, limit=4)
+    with pytest.raises(ArtifactError, match="own"):
+        place.store.content(place.location, limit=4)
+
+
 def test_nothing_is_listed_where_nothing_is(place: Place) -> None:
     assert list(place.store.list(place.location)) == []
 

@@ -51,6 +51,11 @@ def test_a_run_succeeds_with_its_result_and_its_latest_progress(world: AnyWorld)
     assert environment == dict.fromkeys(environment, threads)
     assert int(threads) >= 1
     assert seen.progress == Progress(at=2, step=2, of=2, unit="epoch", metric="acc", value=0.5, best=0.75)
+    assert [said.step for said in world.engines[0].course("run", limit=10_000)] == [1, 2]
+    assert [said.step for said in world.engines[0].course("run", limit=60)] == [1]
+    assert seen.usage is not None
+    assert seen.usage.cpu_seconds > 0
+    assert seen.usage.peak_memory_bytes > 2**20
     assert seen.failure_reason is None
     assert seen.started_at is not None
     assert seen.finished_at is not None
@@ -193,6 +198,7 @@ def test_a_run_that_has_ended_is_forgotten_with_all_that_was_kept_of_it(world: A
     assert "run" not in engine.ended_before(ended + 60_000)
     assert engine.observe("run") == Observation(state=None)
     assert engine.read("run", offset=0, limit=1) == (b"", 0)
+    assert engine.course("run", limit=1) == ()
     engine.forget("run")
     engine.submit(world.spec("run", "refuse"))
     assert world.end(engine, "run").state is RunState.FAILED, "the id is free again"

@@ -26,6 +26,19 @@ def store(database_url: str | Path) -> Iterator[JobStore]:
     store.close()
 
 
+# count_active
+
+
+def test_jobs_that_have_not_ended_are_counted_by_kind_and_shown_status(store: JobStore) -> None:
+    assert store.count_active() == {}
+    for number, kind in enumerate([PROCESSING, PROCESSING, PROCESSING, TRAINING]):
+        store.create(job(f"j{number}", kind), invocation=None, max_active=10)
+    end(store, "j0", Status.COMPLETED)
+    store.request_stop(PROCESSING, "j1", clean=False, now=T)
+    assert store.count_active() == {
+        (PROCESSING, Status.STOPPING): 1, (PROCESSING, Status.IN_PROGRESS): 1, (TRAINING, Status.IN_PROGRESS): 1}
+
+
 # create, get
 
 

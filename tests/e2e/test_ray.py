@@ -1,5 +1,6 @@
 """Whole jobs on a Ray cluster whose nodes share nothing with the server: everything goes through an S3 server."""
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
@@ -7,6 +8,10 @@ import pytest
 from tests.ray_cluster import RayCluster
 from tests.seaweed import Seaweed
 from tests.serving import Server
+
+from despina.cli.doctor import engines
+from despina.engine.ray_jobs import RayJobs
+from despina.settings import load
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +45,23 @@ def test_jobs_on_a_cluster_end_with_the_results_of_this_machine(
     assert trials == trials_here
     assert len(written) >= 3
     assert written == written_here
+
+
+def test_the_doctor_has_a_cluster_run_a_program(ray_cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    settings = load({"engine": ray_cluster.url, "data_dir": str(tmp_path)})
+    checks = {check.name: check for check in engines.examine(settings, argparse.Namespace())}
+    assert checks["program"].status == "ok", checks
+    assert "torch 2." in checks["program"].found
+    assert "no S3 server is configured" in checks["engine"].found
+    assert list(tmp_path.iterdir()) == []
+    assert not [job for job in RayJobs(ray_cluster.url).all() if "doctor" in (job.submission_id or "")]
+    monkeypatch.setattr(engines, "version", lambda _name: "0.0.1")
+    monkeypatch.setattr("despina.engine.version", lambda _name: "0.0.1")
+    told = {check.name: check for check in engines.examine(settings, argparse.Namespace())}["program"]
+    assert (told.status, "0.0.1" in told.found) == ("error", True), told
+    assert told.advice is not None
+    assert told.advice.startswith("pip install 'despina[train]==0.0.1' on every node")
 
 
 def upload(seaweed: Seaweed, folder: Path, bucket: str) -> None:

@@ -71,6 +71,7 @@ def test_health_is_told_to_everybody(guarded: Server) -> None:
     for path in ("/healthz", "/readyz"):
         assert guarded.request("GET", path)[0] == 200
     assert guarded.request("GET", "/status")[0] == 403, "as in Neptune, which has an action for it"
+    assert guarded.request("GET", "/metrics")[0] == 403, "they tell ids of jobs and endpoints"
 
 
 def test_keys_are_disabled_enabled_rotated_and_deleted_without_a_restart(guarded: Server) -> None:

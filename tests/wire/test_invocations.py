@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from tests.scraping import scrape
 from tests.serving import PATIENCE_SECONDS, Server, wait_for
 from tests.wire.endpoints import ask, created, endpoint, runtime, serving, wait_until
 from tests.wire.guarded import Keys, grant, issued
@@ -179,20 +181,16 @@ def test_what_is_measured_of_an_endpoint(asked: Server) -> None:
         ask(asked, "measured", NODE)
     with pytest.raises(ClientError):
         ask(asked, "measured", {})
-    connection = asked.connect()
-    with connection:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        text = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
-    assert "content-type: text/plain; version=0.0.4" in text
-    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if "measured" in line)
+    of = {"endpoint": "measured"}
+    found = scrape(asked)
     model = endpoint(asked, "measured")["details"]["serving"]["model"]
-    assert lines[f'despina_endpoint_info{{endpoint="measured",status="InService",model="{model}",version="1"}}'] == "1"
-    assert lines['despina_endpoint_replicas{endpoint="measured"}'] == "1"
-    assert lines['despina_endpoint_in_flight{endpoint="measured"}'] == "0"
-    assert lines['despina_endpoint_errors_total{endpoint="measured"}'] == "1"
-    assert lines['despina_endpoint_latency_seconds_count{endpoint="measured"}'] == "4"
-    assert lines['despina_endpoint_latency_seconds_bucket{endpoint="measured",le="+Inf"}'] == "4"
-    assert float(lines['despina_endpoint_latency_seconds_sum{endpoint="measured"}']) > 0
+    assert found.value("despina_endpoint_info", **of, status="InService", model=model, version="1") == 1
+    assert found.value("despina_endpoint_replicas", **of) == 1
+    assert found.value("despina_endpoint_in_flight", **of) == 0
+    assert found.value("despina_endpoint_errors_total", **of) == 1
+    assert found.value("despina_endpoint_latency_seconds_count", **of) == 4
+    assert found.value("despina_endpoint_latency_seconds_bucket", **of, le="+Inf") == 4
+    assert (found.value("despina_endpoint_latency_seconds_sum", **of) or 0) > 0
     asked.boto3().delete_ml_endpoint(id="measured")
 
 
@@ -202,11 +200,20 @@ def test_an_endpoint_that_nobody_asks_sleeps_and_wakes(start_server: Callable[..
     for _ in range(2):
         asleep = wait_for("sleep", lambda: (found := endpoint(server, "ep"))["details"]["asleep"] and found)
         assert asleep["status"] == "InService"
+        assert "Wake it up" in page(server, "/console/endpoints/ep"), "who only looks at its page wakes nobody"
         # The supervisor ends a moment after it has told how the program ended.
         wait_for("no process: what nobody asks costs nothing", lambda: not server.processes())
         assert ask(server, "ep", NODE)["output"]["nodes"][0]["predictions"], "the call that wakes it is answered"
+    assert 'name="topk"' in page(server, "/console/endpoints/ep?wake=yes")
     server.boto3().delete_ml_endpoint(id="ep")
     wait_for("its end", lambda: server.request("GET", "/ml/endpoints/ep")[0] == 404)
+
+
+def page(server: Server, path: str) -> str:
+    """A page of the console."""
+    with urllib.request.urlopen(server.url + path, timeout=PATIENCE_SECONDS) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 @pytest.fixture(scope="module")

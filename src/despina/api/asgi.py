@@ -1,12 +1,14 @@
 """The ASGI application: from a request to its row of the table, and from the result or the error to an answer."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -15,10 +17,11 @@ from despina.api import errors
 from despina.api.authentication import context, named_key, signed_request
 from despina.api.calls import Call
 from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
+from despina.api.foreign_sites import check_browser
 from despina.api.invocation_ids import invocation
 from despina.api.invocations import MAX_INVOCATION_BYTES, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
-from despina.api.metrics import EndpointMetrics
+from despina.api.metrics import EndpointMetrics, PlaneCollector, RequestMetrics
 from despina.api.openapi import openapi_operation
 from despina.api.operations import INVOKE_ENDPOINT, LOG_OPERATIONS, OPERATIONS, Operation
 from despina.api.reads import Reads
@@ -31,13 +34,24 @@ from despina.api.status import status_operations
 from despina.api.wire import Reader
 from despina.auth.audit import AuditLog
 from despina.auth.gate import Gate
+from despina.auth.sessions import Sessions
 from despina.core.endpoint import Endpoint
 from despina.core.errors import AccessDenied, NotOffered
 from despina.core.job import Job
 from despina.core.names import Cluster
+from despina.telemetry import logs
+from despina.telemetry.metrics import Metrics
+
+access = logging.getLogger("despina.access")
+"""A line for each request, for those who look very closely."""
+
+if TYPE_CHECKING:
+    from despina.api.console.edge import Console
 
 THREADS = 8
 """Threads for use cases that may take long. With as many writers a store is busy; what is more waits its turn."""
+
+_CONSOLE = b"/console"
 
 
 class Route(NamedTuple):
@@ -90,26 +104,36 @@ class Api:
         cluster: Where ARNs say that things are.
         gate: Lets requests in; None: everybody may do everything, and signatures are not looked at.
         audit: Keeps who asked for what; None: nobody does.
+        sessions: Of people who sign in to the console; there where ``gate`` is.
         networked: Whether the stores are on a network, so that no read of theirs may happen in the event loop.
+        metrics: Of this process: those of the API come to them, and ``/metrics`` tells all. None: there are no others.
         clock: Seconds that never run backwards, for the limits.
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None = None,
-                 audit: AuditLog | None = None, networked: bool = False,
+                 audit: AuditLog | None = None, sessions: Sessions | None = None, networked: bool = False,
+                 metrics: Metrics | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._plane = plane
         self._settings = settings
         self._cluster = cluster
         self._gate = gate
         self._audit = audit
+        self._sessions = sessions
         self._limits = Limits(settings, clock)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._reads = Reads(self._threads) if networked else None
-        metrics = EndpointMetrics()
-        self._invoker = Invoker(plane.endpoints, metrics, self._reads)
+        metrics, endpoints = metrics or Metrics({}), EndpointMetrics()
+        self._endpoints = endpoints
+        metrics.register(PlaneCollector(plane, endpoints))
+        metrics.in_flight.set_function(lambda: self._limits.in_flight)
+        self._measured = RequestMetrics(metrics)
+        self._invoker = Invoker(plane.endpoints, endpoints, self._reads)
         operations = (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT, *status_operations(settings, metrics, datetime.now(UTC)))
         self._routes = Routes((*operations, openapi_operation(operations)))
         self._request_ids = request_ids()
+        self._console: asyncio.Future[Console] | None = None
+        self._tells_all = access.isEnabledFor(logging.DEBUG)
         self._encode = msgspec.json.Encoder().encode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,18 +143,26 @@ class Api:
             return
         if scope["type"] != "http":
             raise ValueError(f"Despina speaks HTTP, not {scope['type']}.")
-        call, failure = Call(request_id=next(self._request_ids)), None
+        begun, call, failure = time.perf_counter(), Call(request_id=next(self._request_ids)), None
+        logs.about.set(call)  # the server software has a context for each request
         try:
-            body = await self._answer(call, scope, receive)
-            content_type = call.operation.content_type if call.operation else b""
-            answer = Answer(200, [(b"content-type", content_type), (b"content-length", b"%d" % len(body)),
-                                  (b"x-amzn-requestid", call.request_id.encode("ascii")), *call.headers], body)
+            if raw_path(scope).startswith(_CONSOLE) and raw_path(scope)[len(_CONSOLE):][:1] in {b"", b"/"}:
+                answer, failure = await (await self._opened_console()).answer(call, scope, receive)
+            else:
+                body = await self._answer(call, scope, receive)
+                content_type = call.operation.content_type if call.operation else b""
+                answer = Answer(200, [(b"content-type", content_type), (b"content-length", b"%d" % len(body)),
+                                      (b"x-amzn-requestid", call.request_id.encode("ascii")), *call.headers], body)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is, the client gets an answer and the log the rest
             answer, failure = errors.answer(error, call.request_id), error
         if self._audit is not None and (entry := call.entry(scope, answer, failure)):
             self._audit.write(entry)
+        self._measured.answered(call.operation, answer.status, time.perf_counter() - begun, failure)
+        if self._tells_all:
+            access.debug("%s %s: %d, %d bytes in %.3f ms", scope["method"], raw_path(scope).decode("latin-1"), answer.status,
+                         len(answer.body), (time.perf_counter() - begun) * 1000)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -148,6 +180,8 @@ class Api:
                                    f"{' or '.join(methods)}.", allowed=tuple(methods))
         call.operation, call.resource_id = operation, unquote(raw_id) if raw_id else None
         body = b""
+        if self._gate is None and operation.method != "GET":
+            check_browser(scope, self._settings.own_hosts)
         if operation.method == "POST":
             # Not yet in flight: who sends a body slowly takes nobody's place.
             limit = MAX_INVOCATION_BYTES if operation is INVOKE_ENDPOINT else self._settings.max_body_bytes
@@ -199,7 +233,8 @@ class Api:
         result: Any
         if operation.in_thread(request):
             loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._threads, operation.use_case, self._plane, request, call.caller())
+            result = await loop.run_in_executor(self._threads, copy_context().run, operation.use_case, self._plane, request,
+                                                call.caller())
         elif self._reads is not None and operation.reads:
             use_case = partial(operation.use_case, self._plane, request, call.caller())
             result = await self._reads.get((operation.name, request), use_case)
@@ -209,6 +244,21 @@ class Api:
             call.resource_id = result.id
         rendered = operation.render(result, request, View(self._cluster, scope))
         return rendered.encode() if isinstance(rendered, str) else self._encode(rendered)
+
+    def _opened_console(self) -> "asyncio.Future[Console]":
+        """The console: whoever asks first has it loaded, in a thread, since that takes a moment and some memory."""
+        def opened() -> "Console":
+            from despina.api.console import edge
+
+            return edge.Console(self._plane, settings=self._settings, cluster=self._cluster, gate=self._gate,
+                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, threads=self._threads,
+                                reads=self._reads, metrics=self._endpoints,
+                                audit_folder=self._audit.folder if self._audit is not None else None)
+
+        if self._console is None:
+            self._console = asyncio.get_running_loop().run_in_executor(self._threads, opened)
+        # Who goes away while he waits for it does not end it for the others.
+        return asyncio.shield(self._console)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":

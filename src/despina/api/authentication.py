@@ -30,7 +30,12 @@ def named_key(scope: Scope) -> str | None:
 def claimed_key(scope: Scope) -> str | None:
     """The access key that a request names, if what it names looks like the id of one: it might be a secret in the wrong place."""
     key_id = named_key(scope)
-    return key_id if key_id is not None and _KEY_ID.fullmatch(key_id) else None
+    return key_id if key_id is not None and is_key_id(key_id) else None
+
+
+def is_key_id(text: str) -> bool:
+    """Whether it looks like the id of an access key."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def context(scope: Scope) -> dict[str, str]:

@@ -31,21 +31,22 @@ class Limits:
         self._max_in_flight = settings.max_in_flight
         self._rate = settings.requests_per_second
         self._clock = clock
-        self._in_flight = 0
+        self.in_flight = 0
+        """Requests that were let in and are not answered."""
         self._buckets: dict[str, tuple[float, float]] = {}
         """Tokens left and when they were counted. A bucket holds one second's worth, so it is full a second after its last use."""
         self._forgotten_at = clock()
 
     def enter(self) -> None:
         """Let a request in; ``leave`` must follow. Raises TooManyRequests, and then ``leave`` must not follow."""
-        if self._in_flight >= self._max_in_flight:
+        if self.in_flight >= self._max_in_flight:
             raise TooManyRequests(f"The server already answers {self._max_in_flight} requests, the most that "
-                                  "limits.max_in_flight allows. Try again in 1 s.", retry_after=1)
-        self._in_flight += 1
+                                  "limits.max_in_flight allows. Try again in 1 s.", limit="max_in_flight", retry_after=1)
+        self.in_flight += 1
 
     def leave(self) -> None:
         """A request that was let in has been answered."""
-        self._in_flight -= 1
+        self.in_flight -= 1
 
     def take(self, principal: str) -> None:
         """Count a request of a principal, which is the address of the client where nobody has signed. Raises TooManyRequests."""
@@ -59,7 +60,8 @@ class Limits:
         if tokens < 1:
             # A token comes in 1 / rate seconds; Retry-After has whole seconds.
             raise TooManyRequests(f"More than {self._rate} requests a second came from '{principal}', the most that "
-                                  "limits.requests_per_second allows. Try again in 1 s.", retry_after=1)
+                                  "limits.requests_per_second allows. Try again in 1 s.",
+                                  limit="requests_per_second", retry_after=1)
         self._buckets[principal] = (tokens - 1, now)
 
     def _forget_full_buckets(self, now: float) -> None:

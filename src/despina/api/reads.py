@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
+from contextvars import copy_context
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Reads:
 
     def _begin(self, key: Hashable) -> None:
         reading = self._next.pop(key)
-        self._threads.submit(self._read, key, reading, asyncio.get_running_loop())
+        self._threads.submit(copy_context().run, self._read, key, reading, asyncio.get_running_loop())
 
     def _read(self, key: Hashable, reading: _Reading, loop: asyncio.AbstractEventLoop) -> None:
         try:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from despina.api.scope import Scope, origin
-from despina.core.job import Job, JobKind, Run, RunKind, Status, Step, StepName, TrainWork
+from despina.core import plans
+from despina.core.job import Job, JobKind, Run, RunKind, Status, Step, StepName, TrainWork, Usage
 from despina.core.names import Cluster
 from despina.core.ports import Page
 from despina.core.requests import GetJob, ListJobs, StartRequests
@@ -128,6 +129,7 @@ def _details(job: Job) -> Document:
         "prefix": job.prefix,
         "notes": job.notes,
         "failureReason": job.failure_reason,
+        "trials": plans.trials_wanted(job) or None,
         "runs": [_run(run) for run in job.runs],
     })
 
@@ -145,10 +147,11 @@ def _run(run: Run) -> Document:
         "attempt": run.attempt,
         "state": run.state,
         "progress": present({"at": said.at, "step": said.step, "of": said.of, "unit": said.unit, "metric": said.metric,
-                             "value": said.value, "best": said.best,
+                             "value": said.value, "best": said.best, "loss": said.loss,
                              "estimate": said.estimate if estimate is None else None}) if said else None,
         "startedAt": run.started_at,
         "finishedAt": run.finished_at,
+        "usage": _usage(run.usage or (said.usage if said else None)),
         "parameters": work.parameters if isinstance(work, TrainWork) else None,
         "objective": run.result.get("objective") if run.result else None,
         "estimate": estimate,
@@ -156,6 +159,10 @@ def _run(run: Run) -> Document:
         "result": result or None,
         "failureReason": run.failure_reason,
     })
+
+
+def _usage(used: Usage | None) -> Document | None:
+    return {"cpuSeconds": used.cpu_seconds, "peakMemoryBytes": used.peak_memory_bytes} if used else None
 
 
 def present(members: Mapping[str, Any]) -> Document:

@@ -3,9 +3,10 @@
 from typing import NamedTuple, Protocol
 
 from despina.core.endpoint import Endpoint
-from despina.core.job import Job, JobKind
+from despina.core.job import Job, JobKind, Status
 from despina.core.ports import Connection, Page
 from despina.core.principal import Caller
+from despina.core.report import JobReport
 from despina.core.requests import CancelJob, CreateEndpoint, ListEndpoints, ListJobs, ReadJobLogs, StartRequests
 
 
@@ -31,6 +32,15 @@ class JobService(Protocol):
 
     def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
         """The jobs with the progress of their runs as it is at this moment. Raises JobNotFound."""
+        ...
+
+    def active(self) -> tuple[dict[tuple[JobKind, Status], int], tuple[Job, ...]]:
+        """How many jobs of each kind have not ended, by status; and the newest trainings of these, with what their trials that
+        run tell of their progress at this moment."""
+        ...
+
+    def report(self, kind: JobKind, job_id: str) -> JobReport:
+        """All that is shown of a job. Reads files: not for the event loop. Raises JobNotFound."""
         ...
 
     def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:

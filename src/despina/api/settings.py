@@ -21,3 +21,5 @@ class ApiSettings(Frozen, frozen=True, kw_only=True):
     """Whether requests have to be signed, as ``/status`` shows."""
     parameter_group: ParameterGroup = ParameterGroup()
     """The roles that requests may name."""
+    own_hosts: frozenset[str] = frozenset()
+    """Names that lead to this server and to no other; without ``iam_auth`` the console answers to these, besides addresses."""

@@ -9,14 +9,13 @@ from importlib.metadata import version
 from typing import Any
 
 from despina.api.errors import NotReady
-from despina.api.metrics import EndpointMetrics
 from despina.api.operations import Operation, always
 from despina.api.rendering import Document, View
 from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
-from despina.core.endpoint import Endpoint
 from despina.core.frozen import Frozen
 from despina.core.principal import Caller
+from despina.telemetry.metrics import Metrics
 
 logger = logging.getLogger("despina.api")
 
@@ -25,21 +24,18 @@ class NoMembers(Frozen, frozen=True, kw_only=True):
     """A request that carries nothing."""
 
 
-def status_operations(settings: ApiSettings, metrics: EndpointMetrics, started_at: datetime) -> tuple[Operation, ...]:
+def status_operations(settings: ApiSettings, metrics: Metrics, started_at: datetime) -> tuple[Operation, ...]:
     """The four operations of a server that was started then."""
     status = engine_status(settings, started_at)
 
     def engine(_plane: ControlPlane, _request: NoMembers, _caller: Caller) -> Document:
         return status
 
-    def endpoints(plane: ControlPlane, _request: NoMembers, _caller: Caller) -> tuple[Endpoint, ...]:
-        return plane.endpoints.all()
-
-    def measured(found: tuple[Endpoint, ...], _request: NoMembers, _view: View) -> str:
-        return metrics.exposition(found)
+    def measured(_plane: ControlPlane, _request: NoMembers, _caller: Caller) -> str:
+        return metrics.exposition()
 
     return (
-        Operation("GetMetrics", "GET", "/metrics", None, NoMembers, endpoints, measured, metered=False,
+        Operation("GetMetrics", "GET", "/metrics", "GetEngineStatus", NoMembers, measured, _text, metered=False, in_thread=always,
                   content_type=b"text/plain; version=0.0.4; charset=utf-8"),
         Operation("GetEngineStatus", "GET", "/status", "GetEngineStatus", NoMembers, engine, _shown, metered=False, reads=False),
         Operation("GetHealth", "GET", "/healthz", None, NoMembers, _health, _shown, metered=False, reads=False),
@@ -77,3 +73,7 @@ def _readiness(plane: ControlPlane, _request: NoMembers, _caller: Caller) -> Doc
 
 def _shown(document: Document, _request: Any, _view: View) -> Document:
     return document
+
+
+def _text(text: str, _request: Any, _view: View) -> str:
+    return text

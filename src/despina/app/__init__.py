@@ -4,11 +4,12 @@ import asyncio
 import logging
 import os
 import signal
-import sys
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from despina.api.asgi import Api
 from despina.api.service import ControlPlane
@@ -21,6 +22,7 @@ from despina.auth.gate import Gate
 from despina.auth.principals import Policies, Principals
 from despina.auth.role_bounds import PolicyRoleBounds
 from despina.auth.secrets import load_box
+from despina.auth.sessions import Sessions
 from despina.control.basis import JobRules
 from despina.control.endpoint_reconciler import EndpointReconciler
 from despina.control.endpoints import Endpoints
@@ -39,6 +41,19 @@ from despina.core.roles import ParameterGroup
 from despina.engine import open_engine
 from despina.settings import Settings
 from despina.store import is_networked, open_key_store, open_stores
+from despina.telemetry.logs import log_to_stderr
+from despina.telemetry.metrics import Metrics
+from despina.telemetry.traces import open_traces
+from despina.telemetry.watch import Watch
+
+__all__ = ["Parts", "SystemClock", "api", "reconcile", "run", "serve"]
+
+if TYPE_CHECKING:
+    from despina.api.traced import TracedApi
+
+log = logging.getLogger("despina")
+
+log = logging.getLogger("despina.app")
 
 PROGRAMS = "despina.programs"
 """The module that an engine starts."""
@@ -75,8 +90,13 @@ class Parts:
         except OSError as error:
             raise DespinaError(f"The data directory {data} cannot be used: {error.strerror}.") from None
         clock = SystemClock()
-        artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS)
-        self.stores = open_stores(settings.database_url or data / "despina.db")
+        self.metrics = Metrics({"engine": settings.engine.partition(":")[0],
+                                "store": "postgresql" if is_networked(settings.database_url) else "sqlite"})
+        self.traces = open_traces(os.environ, service="despina")
+        watch = Watch(self.metrics, self.traces)
+        artifacts = open_artifacts(self.folders["s3"], cache=data / "cache", patience_seconds=ARTIFACT_PATIENCE_SECONDS,
+                                   telemetry=watch)
+        self.stores = open_stores(settings.database_url or data / "despina.db", watch)
         self.hints, self.endpoint_hints = hints, endpoint_hints = Hints[tuple[JobKind, str]](), Hints[str]()
 
         def on_change(run_id: str) -> None:
@@ -91,20 +111,25 @@ class Parts:
                          **dict.fromkeys(_NOT_FOR_RUNS, "")},
             folders={"DESPINA_S3_FOLDER": str(self.folders["s3"]), "DESPINA_CACHE_FOLDER": str(data / "cache")},
             on_change=on_change, deployment=cluster(settings).fingerprint, is_service=is_endpoint_run)
+        if settings.engine == "local" and os.environ.get("RAY_ADDRESS"):
+            log.warning("RAY_ADDRESS is set, and the engine is 'local': runs stay on this machine and do not see it. "
+                        "--engine ray://HOST:PORT has a cluster run them.")
         principals = Principals(configured_principals(settings, data), self.stores.keys)
         self.gate: Gate | None = None
         self.audit: AuditLog | None = None
+        self.sessions: Sessions | None = None
         if settings.iam_auth:
             self.gate = Gate(principals=principals, open_box=lambda: load_box(data, os.environ), cluster=cluster(settings),
                              clock=clock, soon=_next_turn)
             self.audit = AuditLog(data / "audit", soon=_next_turn)
+            self.sessions = Sessions(lambda: load_box(data, os.environ))
         rules, bounds = job_rules(settings), PolicyRoleBounds(principals)
         self.jobs = Jobs(store=self.stores.jobs, engine=self.engine, logs=self.engine, artifacts=artifacts, clock=clock,
-                         hints=hints, rules=rules, bounds=bounds)
+                         hints=hints, rules=rules, bounds=bounds, telemetry=watch)
         self.endpoints = Endpoints(store=self.stores.endpoints, jobs=self.stores.jobs, serving=self.engine, logs=self.engine,
                                    artifacts=artifacts, clock=clock, hints=endpoint_hints, rules=rules, bounds=bounds)
         self.reconciler = Reconciler(store=self.stores.jobs, engine=self.engine, artifacts=artifacts, clock=clock, hints=hints,
-                                     stalled_after=round(settings.stalled_after_seconds * 1000))
+                                     stalled_after=round(settings.stalled_after_seconds * 1000), telemetry=watch)
         self.endpoint_reconciler = EndpointReconciler(store=self.stores.endpoints, engine=self.engine, clock=clock,
                                                       hints=endpoint_hints)
         self._work: dict[str, Reconciler | EndpointReconciler | Retention] = {
@@ -137,20 +162,29 @@ class Parts:
         self.stores.close()
         if self.audit is not None:
             self.audit.close()
+        if self.traces is not None:
+            self.traces.close()
 
 
-def api(settings: Settings, parts: Parts) -> Api:
+def api(settings: Settings, parts: Parts) -> "Api | TracedApi":
     """The ASGI application over these parts."""
-    return Api(
+    application = Api(
         ControlPlane(parts.jobs, parts.endpoints),
         gate=parts.gate,
         audit=parts.audit,
+        sessions=parts.sessions,
         networked=is_networked(settings.database_url),
         settings=ApiSettings(
             max_in_flight=settings.max_in_flight, requests_per_second=settings.requests_per_second,
             max_body_bytes=settings.max_body_bytes, body_timeout_seconds=settings.body_timeout_seconds,
-            ml_enabled=settings.ml_enabled, iam_auth=settings.iam_auth, parameter_group=parameter_group(settings)),
-        cluster=cluster(settings))
+            ml_enabled=settings.ml_enabled, iam_auth=settings.iam_auth, parameter_group=parameter_group(settings),
+            own_hosts=frozenset({settings.host.lower(), socket.gethostname().lower()})),
+        cluster=cluster(settings),
+        metrics=parts.metrics)
+    if parts.traces is None:
+        return application
+    from despina.api.traced import TracedApi
+    return TracedApi(application, parts.traces)
 
 
 def parameter_group(settings: Settings) -> ParameterGroup:
@@ -162,7 +196,7 @@ def passed_on(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """What programs have to know on other machines, too: the S3 server and its keys, or the folder that stands in for it; and the
     variables of this process that they read, but for those that name files of this machine."""
     named = {name: value for name, value in environ.items()
-             if name in PROGRAM_VARIABLES or (name.startswith("AWS_") and not name.endswith(("_FILE", "_BUNDLE")))}
+             if name in PROGRAM_VARIABLES or (name.startswith(("AWS_", "OTEL_")) and not name.endswith(("_FILE", "_BUNDLE")))}
     return named if any(environ.get(name) for name in ENDPOINTS) else {**named, "DESPINA_S3_FOLDER": str(folder)}
 
 
@@ -198,6 +232,23 @@ def cluster(settings: Settings) -> Cluster:
     return Cluster(region=settings.region, account_id=settings.account_id, resource_id=settings.resource_id)
 
 
+def run(work: Callable[[], None], environ: Mapping[str, str]) -> int:
+    """Do the work of a server, with a log as the environment asks for it; the exit status.
+
+    Raises:
+        DespinaError: the work has; but where the log is JSON the error is an entry of it instead.
+    """
+    shape = log_to_stderr(environ)
+    try:
+        work()
+    except DespinaError as error:
+        if shape == "text":
+            raise
+        log.critical("%s", error)
+        return 1
+    return 0
+
+
 def serve(settings: Settings, *, ready: Callable[[str], None], reconciling: bool = True) -> None:
     """Serve until SIGTERM or SIGINT. ``ready`` is called with the server's URL once it accepts connections.
 
@@ -208,6 +259,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None], reconciling: bool
     """
     listener = listen(settings.host, settings.port)
     parts = Parts(settings)
+    _tell_metrics(settings, parts)
     certificate = _certificate(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"{'https' if certificate else 'http'}://{host}:{listener.getsockname()[1]}"
@@ -218,9 +270,16 @@ def serve(settings: Settings, *, ready: Callable[[str], None], reconciling: bool
     else:
         parts.leave_to_others()
     try:
-        run_http(api(settings, parts), listener, ready=lambda: ready(url), limits=limits, certificate=certificate)
+        run_http(api(settings, parts), listener, ready=lambda: ready(url), limits=limits, certificate=certificate,
+                 metrics=parts.metrics)
     finally:
         parts.close()
+
+
+def _tell_metrics(settings: Settings, parts: Parts) -> None:
+    if settings.metrics_port is not None:
+        port = parts.metrics.listen(settings.host, settings.metrics_port)
+        log.info("Metrics are at http://%s:%d/metrics.", settings.host, port)
 
 
 def _certificate(settings: Settings) -> Certificate | None:
@@ -234,6 +293,7 @@ def _certificate(settings: Settings) -> Certificate | None:
 def reconcile(settings: Settings, *, ready: Callable[[], None]) -> None:
     """Run the jobs until SIGTERM or SIGINT, without an API."""
     parts = Parts(settings)
+    _tell_metrics(settings, parts)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
@@ -241,10 +301,3 @@ def reconcile(settings: Settings, *, ready: Callable[[], None]) -> None:
     ready()
     ended.wait()
     parts.close()
-
-
-def log_to_stderr(environ: Mapping[str, str]) -> None:
-    """Send the program's log to standard error; ``DESPINA_LOG_LEVEL`` sets the level (INFO)."""
-    logging.basicConfig(stream=sys.stderr, level=environ.get("DESPINA_LOG_LEVEL", "INFO").upper(),
-                        format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)

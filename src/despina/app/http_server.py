@@ -15,6 +15,7 @@ from despina.api.errors import last_words
 from despina.app.tls import Certificate
 from despina.core.errors import DespinaError, MalformedRequest, RequestTooLarge, RequestTooSlow, TooManyRequests
 from despina.core.frozen import Frozen
+from despina.telemetry.metrics import Metrics
 
 
 class ConnectionLimits(Frozen, frozen=True, kw_only=True):
@@ -33,6 +34,7 @@ class _Protocol(HttpToolsProtocol):
     """
 
     limits: ClassVar[ConnectionLimits]
+    metrics: ClassVar[Metrics | None]
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,7 +42,8 @@ class _Protocol(HttpToolsProtocol):
         self._timer: TimerHandle | None = self.loop.call_later(self.limits.timeout_seconds, self._late)
         if len(self.connections) > self.limits.max_connections:
             self._refuse(TooManyRequests(f"The server already has {self.limits.max_connections} connections, the most that "
-                                         "limits.max_connections allows. Try again in 1 s.", retry_after=1))
+                                         "limits.max_connections allows. Try again in 1 s.", limit="max_connections",
+                                         retry_after=1))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -100,7 +103,8 @@ class _Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._has_begun:
-            self._refuse(RequestTooSlow(f"The request's headers did not arrive within {self.limits.timeout_seconds:g} seconds."))
+            self._refuse(RequestTooSlow(f"The request's headers did not arrive within {self.limits.timeout_seconds:g} seconds.",
+                                        limit="connection_timeout_seconds"))
         else:
             self.transport.close()
 
@@ -108,10 +112,12 @@ class _Protocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse_headers(self) -> None:
-        self._refuse(RequestTooLarge(self.limits.max_header_bytes, "Request header size"))
+        self._refuse(RequestTooLarge(self.limits.max_header_bytes, "Request header size", limit="max_header_bytes"))
 
     def _refuse(self, error: DespinaError) -> None:
         self._is_refused = True
+        if self.metrics is not None and error.limit is not None:
+            self.metrics.refused.labels(error.limit).inc()
         self.transport.write(last_words(error, str(uuid.uuid4()), self.server_state.default_headers))
         self.transport.close()
 
@@ -135,12 +141,17 @@ class _Server(uvicorn.Server):
 
 
 def run_http(application: Any, listener: socket.socket, *, ready: Callable[[], None],
-             limits: ConnectionLimits | None = None, certificate: Certificate | None = None) -> None:
-    """Serve an ASGI application on a listening socket until SIGTERM or SIGINT. SIGHUP has the certificate read anew."""
-    given = limits or ConnectionLimits()
+             limits: ConnectionLimits | None = None, certificate: Certificate | None = None,
+             metrics: Metrics | None = None) -> None:
+    """Serve an ASGI application on a listening socket until SIGTERM or SIGINT. SIGHUP has the certificate read anew.
+
+    ``metrics`` get the number of connections, and those that are refused.
+    """
+    given, counted = limits or ConnectionLimits(), metrics
 
     class Limited(_Protocol):
         limits = given
+        metrics = counted
 
     config = uvicorn.Config(
         application, http=Limited, ws="none", loop="uvloop", lifespan="off", log_config=None, access_log=False,
@@ -151,8 +162,11 @@ def run_http(application: Any, listener: socket.socket, *, ready: Callable[[], N
     signal.signal(signal.SIGHUP, lambda _number, _frame: certificate.reload() if certificate else None)
     # uvicorn shuts down on SIGTERM and then raises it again for whoever was there before: here that is nobody, the exit is clean.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    server = _Server(config, ready)
+    if metrics is not None:
+        metrics.connections.set_function(lambda: len(server.server_state.connections))
     with suppress(KeyboardInterrupt):
-        _Server(config, ready).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

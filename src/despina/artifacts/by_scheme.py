@@ -32,6 +32,10 @@ class ArtifactsByScheme:
         """See ``ArtifactStore.delete``."""
         return self._of(location).delete(location)
 
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """See ``ArtifactStore.content``."""
+        return self._of(location).content(location, limit=limit)
+
     def check_writable(self, location: Location) -> None:
         """See ``ArtifactStore.check_writable``."""
         self._of(location).check_writable(location)

@@ -97,6 +97,15 @@ class FolderArtifacts:
                                 f"the first is {_reason(failures[0])}.")
         return removed
 
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """The content of the file at ``location``. Raises ArtifactError: there is none, or it has more than ``limit`` bytes."""
+        path = self.get(location)
+        with _failing("read", location), path.open("rb") as file:
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise ArtifactError(f"{location} has more than {limit} bytes.")
+        return content
+
     def check_writable(self, location: Location) -> None:
         """Raises ArtifactError if this process may not write at ``location``, or there is a file in its way. Nothing is made."""
         root, names = self._place(location)

@@ -121,6 +121,22 @@ class S3Artifacts:
             raise ArtifactError(f"{left} of the {len(keys)} files at {location} could not be deleted. {failure}")
         return len(keys)
 
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """The content of the file at ``location``. Raises ArtifactError: there is none, or it has more than ``limit`` bytes."""
+        bucket = self._server.bucket(location.bucket)
+
+        def read() -> bytes | None:
+            found = bucket.get(location.key)
+            return bytes(found.bytes()) if found.meta["size"] <= limit else None
+
+        try:
+            content = self._ask("read", "s3:GetObject", location, read)
+        except FileNotFoundError:
+            raise ArtifactError(f"{location} does not exist: there is no such key in bucket '{location.bucket}'.") from None
+        if content is None:
+            raise ArtifactError(f"{location} has more than {limit} bytes.")
+        return content
+
     def check_writable(self, location: Location) -> None:
         """Find out whether files can be put at ``location``, without putting any.
 

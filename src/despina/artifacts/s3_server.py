@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from despina.core.errors import ArtifactError, ArtifactsUnavailable, DespinaError, NotOffered
 from despina.core.location import Location
+from despina.core.telemetry import SILENCE, Telemetry
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -51,7 +52,7 @@ class Fault(Exception):
 class S3Server:
     """An S3 server, with the credentials and the region of the environment's ``AWS_*`` variables."""
 
-    def __init__(self, endpoint: str, *, patience_seconds: float) -> None:
+    def __init__(self, endpoint: str, *, patience_seconds: float, telemetry: Telemetry = SILENCE) -> None:
         """``endpoint``: its URL. ``patience_seconds``: how long it is asked again when it does not answer, or fails (5xx).
 
         Raises:
@@ -61,6 +62,7 @@ class S3Server:
         _check(endpoint)
         self.endpoint = endpoint
         self.patience_seconds = patience_seconds
+        self._telemetry = telemetry
         self._buckets: dict[str, S3Store] = {}
 
     def bucket(self, name: str) -> "S3Store":
@@ -81,6 +83,10 @@ class S3Server:
             ArtifactError: the bucket is missing, or something is not permitted.
             ArtifactsUnavailable: patience is at its end.
         """
+        with self._telemetry.s3_request(action):
+            return self._ask(verb, action, location, request)
+
+    def _ask(self, verb: str, action: str, location: Location, request: Callable[[], T]) -> T:
         end, pause = time.monotonic() + self.patience_seconds, 0.1
         while True:
             try:
@@ -92,6 +98,7 @@ class S3Server:
                 if time.monotonic() + pause > end:
                     raise ArtifactsUnavailable(f"Cannot {verb} {location}: the S3 server at {self.endpoint} gave no answer in "
                                                f"{self.patience_seconds:g} s ({_first_line(fault)}).") from None
+                self._telemetry.s3_retry(action)
                 log.warning("cannot %s %s yet, trying again: %s", verb, location, _first_line(fault))
             threading.Event().wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - a pause is no secret
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

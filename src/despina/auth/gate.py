@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from despina.auth.canonical import Request
-from despina.auth.claims import Claim, identity, parse, refuse, shown
-from despina.auth.principals import Policies, Principals
+from despina.auth.claims import Claim, identity, parse, refuse
+from despina.auth.principals import Policies, Principals, check_usable
 from despina.auth.secrets import SecretBox
 from despina.auth.signing_keys import SigningKeys
 from despina.auth.sigv4 import Key, check_time, verify
@@ -65,11 +65,7 @@ class Gate:
         now = self._clock.now()
         same = identity(request)
         ready = (self._verified_before(same, now) if same else None) or self._verified_now(request, same, now, service)
-        key = ready.credential.key
-        if key.disabled:
-            raise refuse("The security token included in the request is invalid.", f"The access key {shown(key.id)} is disabled.")
-        if key.expires_at is not None and key.expires_at <= now:
-            raise refuse("The security token included in the request is expired.")
+        check_usable(ready.credential.key, now)
         return ready.credential
 
     def _verified_before(self, same: object, now: int) -> _Ready | None:
@@ -99,7 +95,7 @@ class Gate:
 
     def authorize(self, credential: Credential, action: str, context: Callable[[], Mapping[str, str]], *,
                   resource: str | None = None) -> None:
-        """Let a principal pass that may do this.
+        """Let a principal pass that may do this. May be called from any thread.
 
         Args:
             credential: As ``authenticate`` has given it.

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from despina.auth.claims import refuse, shown
 from despina.auth.policy import AuthorizationRequest, Decision, Policy, evaluate, settled
 from despina.core.ports import KeyStore
-from despina.core.principal import Credential, Principal
+from despina.core.principal import AccessKey, Credential, Principal
 
 _REMEMBERED = 1024
 """Actions and resources about which a principal's decision is kept."""
@@ -18,7 +19,7 @@ class Policies:
             Policy.parse(document, name=f"{principal.name}/{i}") for i, document in enumerate(principal.policies))
         self._boundary = (
             None if principal.boundary is None else Policy.parse(principal.boundary, name=f"{principal.name}/boundary"))
-        self._settled: dict[tuple[str, str], Decision | None] = {}
+        self._settled: dict[tuple[str, str], tuple[Decision | None]] = {}
 
     def decide(self, action: str, resource: str, context: Callable[[], Mapping[str, str]]) -> Decision:
         """Whether they allow it.
@@ -29,11 +30,13 @@ class Policies:
             context: Gives the values of condition keys; asked only if a statement about this action has conditions.
         """
         about = action, resource
-        if about not in self._settled:
+        kept = self._settled.get(about)
+        if kept is None:
             if len(self._settled) >= _REMEMBERED:
                 self._settled.clear()
-            self._settled[about] = settled(self._identity, self._boundary, action, resource)
-        return self._settled[about] or evaluate(
+            kept = self._settled[about] = (settled(self._identity, self._boundary, action, resource),)
+        # Not looked up again: another thread may have cleared it by now.
+        return kept[0] or evaluate(
             self._identity, self._boundary, AuthorizationRequest(action=action, resource=resource, context=context()))
 
 
@@ -54,3 +57,11 @@ class Principals:
     def by_arn(self, arn: str) -> Principal | None:
         """The principal with this ARN."""
         return next((found for store in self._stores if (found := store.principal_of(arn)) is not None), None)
+
+
+def check_usable(key: AccessKey, now: int) -> None:
+    """Refuse a key that is disabled or has expired; ``now`` is in ms. Raises AccessDenied."""
+    if key.disabled:
+        raise refuse("The security token included in the request is invalid.", f"The access key {shown(key.id)} is disabled.")
+    if key.expires_at is not None and key.expires_at <= now:
+        raise refuse("The security token included in the request is expired.")

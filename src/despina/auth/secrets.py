@@ -6,6 +6,7 @@ a file beside the database; who has both the database and that key has the secre
 
 import base64
 import binascii
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -34,7 +35,11 @@ class SecretBox:
     def __init__(self, key: bytes, source: str) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self._cipher, self._source = AESGCM(key), source
+        self._cipher, self._source, self._key = AESGCM(key), source, key
+
+    def derived(self, purpose: str) -> bytes:
+        """Another key of 32 bytes, which tells nothing about this one (RFC 5869, the expansion of one block)."""
+        return hmac.digest(self._key, purpose.encode() + b"\x01", "sha256")
 
     def seal(self, secret: str, key_id: str) -> bytes:
         """The secret of an access key, encrypted."""

@@ -2,13 +2,12 @@
 
 import argparse
 from collections import deque
-from datetime import UTC, datetime
 
 import msgspec
 
 from despina.auth.audit import Entry, event_time, read
+from despina.cli.parameters import moment
 from despina.cli.tables import table
-from despina.core.errors import DespinaError
 from despina.settings import load
 
 COLUMNS = ("event_time", "principal", "event_name", "resource_id", "status", "error_code", "source_ip_address")
@@ -21,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--operation", metavar="NAME", help="only calls of this operation, as in StartMLModelTrainingJob")
     parser.add_argument("--resource-id", metavar="ID", help="only calls about this job or endpoint")
     parser.add_argument("--refused", action="store_true", help="only calls that were refused")
-    parser.add_argument("--since", metavar="TIME", help="only calls from this time on: ISO 8601, UTC if it names no zone")
+    parser.add_argument("--since", metavar="TIME", type=moment, help="only calls from this time on, as in 2026-11-25T16:00:00Z")
     parser.add_argument("--last", metavar="N", type=int, help="only the last N of them")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     parser.set_defaults(perform=run)
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the entries that are asked for, the oldest first."""
-    since = _time(options.since) if options.since else ""
+    since = "" if options.since is None else event_time(options.since)
     found = deque((entry for entry in read(load({"data_dir": options.data_dir}).data_dir / "audit")
                    if _is_wanted(entry, options, since)), maxlen=options.last)
     if options.json:
@@ -48,11 +47,3 @@ def _is_wanted(entry: Entry, options: argparse.Namespace, since: str) -> bool:
             and (options.operation is None or options.operation == entry.event_name)
             and (options.resource_id is None or options.resource_id == entry.resource_id)
             and not (options.refused and entry.status != 403))
-
-
-def _time(text: str) -> str:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise DespinaError(f"--since {text} is not a time: it must be as in 2026-11-25 or 2026-11-25T16:00:00Z.") from None
-    return event_time(round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000))

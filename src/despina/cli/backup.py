@@ -1,6 +1,7 @@
 """``despina backup``: a copy of a data directory whose server need not stop. The copy is a data directory itself."""
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="a despina.toml")
     parser.add_argument("--with-secrets-key", action="store_true",
                         help="copy secrets.key, too: who has the copy then has the secrets of all access keys")
+    parser.add_argument("--json", action="store_true", help="print what was copied where as JSON")
     parser.set_defaults(perform=run)
 
 
@@ -43,6 +45,9 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, shutil.Error) as error:
         raise DespinaError(f"The data directory {data} cannot be copied to {folder}: {error}") from error
     back_up(Path(given.database_url) if given.database_url else data / "despina.db", folder / "despina.db")
+    if options.json:
+        print(json.dumps({"folder": str(folder), "dataDir": str(data), "artifacts": str(data / "s3")}))
+        return 0
     print(f"{folder} has the database, the audit log and the certificates of {data}. Copy the artefacts after it: "
           f"rsync -a {data / 's3'}/ {folder / 's3'}/")
     return 0

@@ -1,15 +1,18 @@
 """``despina keys …``: principals and their access keys, in the data directory itself. A running server needs no restart."""
 
 import argparse
+import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from despina.auth.issuing import Issued, issue
 from despina.auth.policy import Policy
 from despina.auth.secrets import load_box
+from despina.cli.parsing import add_verb, add_verbs
 from despina.cli.tables import table
 from despina.core.errors import DespinaError
 from despina.core.ports import KeyStore
@@ -20,33 +23,36 @@ from despina.store import open_key_store
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the verbs."""
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    verbs = add_verbs(parser)
 
-    grant = verbs.add_parser("grant", help="add a principal, or replace its policies")
-    grant.add_argument("principal", metavar="NAME")
+    grant = add_verb(verbs, "grant", "add a principal, or replace its policies",
+                     example="despina keys grant alice --policy readers.json")
+    grant.add_argument("principal", metavar="NAME", help="the principal")
     grant.add_argument("--arn", help="its ARN (a user of the cluster's account)")
     grant.add_argument("--policy", metavar="FILE", action="append", type=Path, required=True, help="an IAM policy; may be repeated")
     grant.add_argument("--boundary", metavar="FILE", type=Path, help="a permissions boundary")
     grant.set_defaults(perform=_grant)
 
-    revoke = verbs.add_parser("revoke", help="delete a principal and all its keys")
-    revoke.add_argument("principal", metavar="NAME")
+    revoke = add_verb(verbs, "revoke", "delete a principal and all its keys", example="despina keys revoke alice")
+    revoke.add_argument("principal", metavar="NAME", help="the principal")
     revoke.set_defaults(perform=_revoke)
 
-    create = verbs.add_parser("create", help="make an access key; its secret is told once")
-    create.add_argument("principal", metavar="NAME")
-    create.add_argument("--seconds", type=int, help="make temporary credentials, which hold so long")
+    create = add_verb(verbs, "create", "make an access key; its secret is told once", example="despina keys create alice")
+    create.add_argument("principal", metavar="NAME", help="the principal")
+    create.add_argument("--seconds", metavar="N", type=int, help="make temporary credentials, which hold so long")
     create.set_defaults(perform=_create)
 
-    rotate = verbs.add_parser("rotate", help="make another key for the principal of a key, and disable that one")
+    rotate = add_verb(verbs, "rotate", "make another key for the principal of a key, and disable that one",
+                      example="despina keys rotate AKIAIOSFODNN7EXAMPLE")
+    rotate.add_argument("key", metavar="KEY", help="the access key's id")
     rotate.set_defaults(perform=_rotate)
-    for name, said in (("disable", "a key"), ("enable", "a key again"), ("delete", "a key")):
-        verb = verbs.add_parser(name, help=f"{name} {said}")
-        verb.set_defaults(perform={"disable": _disable, "enable": _enable, "delete": _delete}[name])
-        verb.add_argument("key", metavar="ID")
-    rotate.add_argument("key", metavar="ID")
+    for name, said, perform in (("disable", "disable a key", _disable), ("enable", "enable a key again", _enable),
+                                ("delete", "delete a key", _delete)):
+        verb = add_verb(verbs, name, said, example=f"despina keys {name} AKIAIOSFODNN7EXAMPLE")
+        verb.add_argument("key", metavar="KEY", help="the access key's id")
+        verb.set_defaults(perform=perform)
 
-    listed = verbs.add_parser("list", help="principals and keys, without their secrets")
+    listed = add_verb(verbs, "list", "principals and keys, without their secrets", example="despina keys list")
     listed.set_defaults(perform=_list)
     for verb in verbs.choices.values():
         verb.add_argument("--data-dir", metavar="DIR", help="where they are kept (./despina-data)")
@@ -74,7 +80,7 @@ def _grant(options: argparse.Namespace) -> int:
     boundary = _read(options.boundary, options.principal) if options.boundary else None
     arn = options.arn or f"arn:aws:iam::{place.settings.account_id}:user/{options.principal}"
     place.store.put_principal(Principal(name=options.principal, arn=arn, policies=tuple(documents), boundary=boundary))
-    print(f"{options.principal} is {arn}")
+    _say(options, {"name": options.principal, "arn": arn}, f"{options.principal} is {arn}")
     return 0
 
 
@@ -91,6 +97,7 @@ def _read(path: Path, principal: str) -> str:
 def _revoke(options: argparse.Namespace) -> int:
     if not _Place(options).store.delete_principal(options.principal):
         raise DespinaError(f"There is no principal '{options.principal}'.")
+    _say(options, {"name": options.principal, "deleted": True})
     return 0
 
 
@@ -111,21 +118,30 @@ def _rotate(options: argparse.Namespace) -> int:
 
 
 def _disable(options: argparse.Namespace) -> int:
-    return _done(options, done=_Place(options).store.set_disabled(options.key, disabled=True))
+    return _done(options, done=_Place(options).store.set_disabled(options.key, disabled=True), told={"disabled": True})
 
 
 def _enable(options: argparse.Namespace) -> int:
-    return _done(options, done=_Place(options).store.set_disabled(options.key, disabled=False))
+    return _done(options, done=_Place(options).store.set_disabled(options.key, disabled=False), told={"disabled": False})
 
 
 def _delete(options: argparse.Namespace) -> int:
-    return _done(options, done=_Place(options).store.delete_key(options.key))
+    return _done(options, done=_Place(options).store.delete_key(options.key), told={"deleted": True})
 
 
-def _done(options: argparse.Namespace, *, done: bool) -> int:
+def _done(options: argparse.Namespace, *, done: bool, told: dict[str, Any]) -> int:
     if not done:
         raise _unknown(options.key)
+    _say(options, {"id": options.key, **told})
     return 0
+
+
+def _say(options: argparse.Namespace, told: dict[str, Any], text: str = "") -> None:
+    """Tell what was done, if there is anything to be told to people."""
+    if options.json:
+        print(json.dumps(told))
+    elif text:
+        print(text)
 
 
 def _unknown(key_id: str) -> DespinaError:

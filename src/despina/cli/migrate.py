@@ -1,6 +1,7 @@
 """``despina migrate``: brings the database to this version, and moves what an SQLite file holds into PostgreSQL."""
 
 import argparse
+import json
 from pathlib import Path
 
 from despina.core.errors import DespinaError
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help="where jobs and files are kept (./despina-data)")
     parser.add_argument("--database-url", metavar="URL", help="the database (a file in the data directory)")
     parser.add_argument("--config", metavar="FILE", help="a despina.toml")
+    parser.add_argument("--json", action="store_true", help="print how many rows of which table were copied as JSON")
     parser.set_defaults(perform=_migrate)
 
 
@@ -23,10 +25,11 @@ def _migrate(options: argparse.Namespace) -> int:
     url = settings.database_url or settings.data_dir.absolute() / "despina.db"
     if options.source is None:
         open_stores(url).close()
-        print("The database is up to date.")
+        print(json.dumps({"copied": {}}) if options.json else "The database is up to date.")
         return 0
     if not options.source.is_file():
         raise DespinaError(f"There is no file {options.source}: --from must name the SQLite file of a server (despina.db).")
-    for table, count in copy_into(url, options.source).items():
-        print(f"{count} {table.replace('_', ' ')}")
+    copied = copy_into(url, options.source)
+    print(json.dumps({"copied": copied}) if options.json
+          else "\n".join(f"{count} {table.replace('_', ' ')}" for table, count in copied.items()))
     return 0

@@ -123,12 +123,12 @@ def _total(folder: Path, files: Iterable[str]) -> int:
 def _table(export: str, found: Estimate, room: Room) -> str:
     about = "about " if found.sampled else ""
     facts = [
-        ("export", f"{export}: {found.files} file{'s' * (found.files != 1)}, {_size(found.input_bytes)}"),
+        ("export", f"{export}: {found.files} file{'s' * (found.files != 1)}, {tables.size(found.input_bytes)}"),
         ("rows", f"{about}{found.rows:,}"),
         ("nodes", f"{about}{found.nodes:,}" if found.node_types else "not known before the RDF is converted"),
         ("edges", f"{about}{found.edges:,}"),
-        ("memory", f"{_size(found.peak_memory_bytes)} at the peak of processing; {_size(room.memory)} are available"),
-        ("disk", f"{_size(found.disk_bytes)}; {_size(room.disk)} are free"),
+        ("memory", f"{tables.size(found.peak_memory_bytes)} at the peak of processing; {tables.size(room.memory)} are available"),
+        ("disk", f"{tables.size(found.disk_bytes)}; {tables.size(room.disk)} are free"),
         ("processing", tables.duration(found.processing_minutes * 60_000)),
         ("training", "not known" if found.training_minutes is None
          else f"{tables.duration(found.training_minutes * 60_000)} a trial"),
@@ -143,8 +143,3 @@ def _table(export: str, found: Estimate, room: Room) -> str:
     if found.sampled:
         text += "\nOf large files the first rows were read: counts are extrapolated, and feature columns may become more."
     return text
-
-
-def _size(count: int) -> str:
-    """Bytes in words: ``3.4 MiB``."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -1,8 +1,7 @@
-"""Text for people: tables, times, and the line that shows a running job's progress."""
+"""Text for people: tables, times, sizes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -15,6 +14,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
                   for text, value, width in zip(row, values, widths, strict=True))
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> str:
+    """A line for each name that has a value, with the values below each other."""
+    given = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in given), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in given)
 
 
 def _cell(value: object) -> str:
@@ -41,26 +47,6 @@ def duration(ms: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def progress(run: dict[str, Any], now: int) -> str:
-    """One running or waiting run in words: how far, its metric, and when it will be over if it goes on like this."""
-    said = run.get("progress")
-    name = f"trial {run['number'] + 1}" if run["kind"] == "trial" else run["kind"]
-    if run["state"] == "pending":
-        return f"{name}: waits for cores or memory"
-    if not said:
-        return f"{name}: starting"
-    words = f"{name}: {said['unit']} {said['step']}/{said['of']}"
-    if said.get("metric") and said.get("value") is not None:
-        words += f", {said['metric']} {said['value']:.4f}"
-        if said.get("best") is not None:
-            words += f" (best {said['best']:.4f})"
-    eta = remaining(said, run.get("startedAt"), now)
-    return f"{words}, {duration(eta)} left" if eta is not None else words
-
-
-def remaining(said: dict[str, Any], started_at: int | None, now: int) -> float | None:
-    """The time (ms) a run still takes at its average speed, or None while that is not known."""
-    if not started_at or not said["step"] or said["step"] >= said["of"]:
-        return None
-    whole: float = (said["at"] - started_at) / said["step"] * said["of"]
-    return max(0.0, whole - (now - started_at))
+def size(count: float) -> str:
+    """Bytes in words, as in ``3.4 MiB``."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from despina.control import recorded
 from despina.control.basis import Bases, JobRules, memory_mib
 from despina.control.hints import Hints
+from despina.control.reports import Reports
 from despina.core import plans
 from despina.core.errors import (
     JobEnded,
@@ -17,12 +18,14 @@ from despina.core.lifecycle import Seen, observed
 from despina.core.location import Location
 from despina.core.ports import ArtifactStore, Clock, Engine, JobStore, ListQuery, Page, RoleBounds, RunLogs
 from despina.core.principal import Caller
+from despina.core.report import JobReport
 from despina.core.requests import (
     CancelJob,
     ListJobs,
     ReadJobLogs,
     StartRequests,
 )
+from despina.core.telemetry import SILENCE, Telemetry
 
 NO_SUCH_ID = "Invalid ID provided. Please check whether a resource with the given ID exists."
 ENDED = "Failed to stop the job because it has already completed or failed."
@@ -30,12 +33,17 @@ MAX_PAGE = 1024
 """Jobs looked through at a time."""
 LOG_CHUNK = 256 * 1024
 """Bytes of log a call returns at most."""
+MOST_WATCHED = 100
+"""Trainings of which ``active`` tells how far they are."""
+
 
 class Jobs:
     """The jobs of a cluster. ``hints`` tells the reconciler which of them to look at, so that it need not poll."""
 
     def __init__(self, *, store: JobStore, engine: Engine, logs: RunLogs, artifacts: ArtifactStore, clock: Clock,
-                 hints: Hints[tuple[JobKind, str]], rules: JobRules, bounds: RoleBounds) -> None:
+                 hints: Hints[tuple[JobKind, str]], rules: JobRules, bounds: RoleBounds,
+                 telemetry: Telemetry = SILENCE) -> None:
+        self._telemetry = telemetry
         self._store = store
         self._engine = engine
         self._logs = logs
@@ -44,6 +52,7 @@ class Jobs:
         self._hints = hints
         self._rules = rules
         self._bounds = bounds
+        self._reports = Reports(store=store, logs=logs, artifacts=artifacts)
         self._bases = Bases(store=store, artifacts=artifacts, rules=rules, bounds=bounds)
 
     def start(self, request: StartRequests, caller: Caller) -> Job:
@@ -69,7 +78,7 @@ class Jobs:
                             memory_mib=memory_mib(basis.size), previous=basis.previous, earlier=basis.earlier, model=basis.model)
         self._bases.check_output(job.prefix, role)
         job = self._store.create(
-            replace(job, notes=recorded.notes(request), started_by=caller.arn),
+            replace(job, notes=recorded.notes(request), started_by=caller.arn, traceparent=self._telemetry.traceparent()),
             # What one principal's client calls its calls is no business of another's.
             invocation=f"{caller.arn} {caller.invocation}" if caller.arn and caller.invocation else caller.invocation,
             max_active=self._rules.max_active_jobs,
@@ -94,6 +103,17 @@ class Jobs:
     def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
         """The jobs with the progress of their live runs as the engine knows it at this moment. Raises JobNotFound."""
         return tuple(self._fresh(self.get(kind, job_id)) for job_id in job_ids)
+
+    def active(self) -> tuple[dict[tuple[JobKind, Status], int], tuple[Job, ...]]:
+        """How many jobs have not ended, by kind and shown status; and the newest trainings that are in progress, at most
+        ``MOST_WATCHED``, with the progress of those of their trials that are known to run."""
+        page = self._store.list_ids(ListQuery(kind=JobKind.MODEL_TRAINING, statuses=(Status.IN_PROGRESS,), limit=MOST_WATCHED))
+        jobs = (self._store.get(JobKind.MODEL_TRAINING, job_id) for job_id in page.ids)
+        return self._store.count_active(), tuple(self._fresh(job, (RunState.RUNNING,)) for job in jobs if job is not None)
+
+    def report(self, kind: JobKind, job_id: str) -> JobReport:
+        """All that is shown of a job: the course of its runs, and what it wrote about itself. Raises JobNotFound."""
+        return self._reports.of(self._fresh(self.get(kind, job_id)))
 
     def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:
         """Record the wish to stop the job, with ``clean`` also to delete its artefacts; the job as it is then.
@@ -138,8 +158,9 @@ class Jobs:
         """Raise if the store cannot be read."""
         self._store.next_due()
 
-    def _fresh(self, job: Job) -> Job:
+    def _fresh(self, job: Job, states: tuple[RunState, ...] = (RunState.PENDING, RunState.RUNNING)) -> Job:
+        """The job with what the engine knows of its runs in these states."""
         if job.status.is_terminal:
             return job
-        runs = {run.id: self._engine.observe(run.id) for run in job.runs if run.state in {RunState.PENDING, RunState.RUNNING}}
+        runs = {run.id: self._engine.observe(run.id) for run in job.runs if run.state in states}
         return observed(job, Seen(now=self._clock.now(), runs=runs))

@@ -17,6 +17,7 @@ from despina.core.errors import LeaseLost, WorkFailed
 from despina.core.job import Job, JobKind, RunState, Status
 from despina.core.lifecycle import Command, Seen, Stop, advance, next_moment
 from despina.core.ports import ArtifactStore, Claim, Clock, Engine, JobStore, ListQuery
+from despina.core.telemetry import SILENCE, Telemetry
 
 log = logging.getLogger("despina.reconciler")
 
@@ -26,6 +27,8 @@ LONGEST_QUEUED_MS = 300_000
 """… and at one whose runs only wait: when it has waited as long again, after this time at the latest. Engines tell of starts."""
 STOPPING_MS = 250
 """… while its runs are being stopped."""
+OUTAGE_MS = 30_000
+"""How often the log says that the engine cannot be reached."""
 TELL_EVERY_MS = 60_000
 """How often it is told that there are jobs of a newer version."""
 LONGEST_WAIT_MS = 1_000
@@ -39,15 +42,17 @@ class Reconciler:
     """
 
     def __init__(self, *, store: JobStore, engine: Engine, artifacts: ArtifactStore, clock: Clock,
-                 hints: Hints[tuple[JobKind, str]], stalled_after: int) -> None:
+                 hints: Hints[tuple[JobKind, str]], stalled_after: int, telemetry: Telemetry = SILENCE) -> None:
         """``stalled_after``: how long (ms) a trial may give no sign of life."""
         self._stalled_after = stalled_after
+        self._telemetry = telemetry
         self._store = store
         self._engine = engine
         self._sweeper = Sweeper(store=store, artifacts=artifacts, clock=clock)
         self._clock = clock
         self._hints = hints
         self._closing = threading.Event()
+        self._outage_told = -OUTAGE_MS
         self._tell_at = 0
 
     def close(self) -> None:
@@ -66,9 +71,19 @@ class Reconciler:
                 while not self._closing.is_set() and self.step():
                     pass
                 self._wait()
+            except ConnectionError as error:
+                self._tell_of_outage(error)
+                self._closing.wait(1.0)
             except Exception:  # the loop must outlive a full disk or a lost database
                 log.exception("A reconciler's pass failed; it goes on in a second.")
                 self._closing.wait(1.0)
+
+    def _tell_of_outage(self, error: ConnectionError) -> None:
+        """Say that jobs wait for the engine, now and then: each of them will find the same."""
+        now = self._clock.now()
+        if now - self._outage_told >= OUTAGE_MS:
+            log.error("Jobs wait for their engine: %s They are tried again every %d s.", error, LOOK_AGAIN_MS // 1000)
+            self._outage_told = now
 
     def step(self) -> bool:
         """One pass over one job: one that was hinted at, else the one that has been due longest. False if there was none."""
@@ -78,7 +93,8 @@ class Reconciler:
         if claim is None:
             return key is not None
         try:
-            due_at = self._pass(claim)
+            with self._telemetry.reconciling(claim.job):
+                due_at = self._pass(claim)
         except LeaseLost:
             # The wish has changed or another reconciler has taken over: what was computed here is out of date.
             return True
@@ -111,6 +127,7 @@ class Reconciler:
         job, sweep_at = self._sweeper.sweep(claim.lease, job)
         if job != claim.job:
             self._store.write(claim.lease, job)
+            self._telemetry.written(claim.job, job)
             if job.status is not claim.job.status:
                 log.info("%s %s: %s%s", job.kind, job.id, job.status, f" ({job.failure_reason})" if job.failure_reason else "")
         for command in commands:
@@ -124,7 +141,7 @@ class Reconciler:
             self._engine.stop(command.run_id)
             return
         spec = next(run.spec for run in job.runs if run.id == command.run_id)
-        self._engine.submit(spec)
+        self._engine.submit(replace(spec, traceparent=self._telemetry.traceparent_of(job, spec.run_id)))
         if plans.trials_wanted(job) > 1:
             # While the strategy run works there is time to import what proposes the second trial.
             tuner.warm()

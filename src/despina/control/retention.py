@@ -39,6 +39,8 @@ class Retention:
                 forgotten = self.step()
                 if forgotten:
                     log.info("%d runs that ended long ago are forgotten", forgotten)
+            except ConnectionError as error:
+                log.warning("What is kept of old runs could not be looked through; it goes on in an hour: %s", error)
             except Exception:  # the thread must outlive a lost database
                 log.exception("What is kept of old runs could not be looked through; it goes on in an hour.")
             self._closing.wait(EVERY_SECONDS)

@@ -40,6 +40,9 @@
 class DespinaError(Exception):
     """The root of all errors that Despina raises on purpose. ``str(error)`` is a sentence for the user."""
 
+    limit: str | None = None
+    """The setting of ``[limits]`` that the caller has run into, if that is it."""
+
 
 class RequestError(DespinaError):
     """The request itself is at fault."""
@@ -50,14 +53,19 @@ class MalformedRequest(RequestError):
 
 
 class RequestTooLarge(RequestError):
-    """The body is larger than the settings allow."""
+    """The body, or the headers, are larger than the setting ``limit`` allows."""
 
-    def __init__(self, limit: int, what: str = "Request size") -> None:
-        super().__init__(f"{what} exceeds max allowed value of {limit} bytes.")
+    def __init__(self, most: int, what: str = "Request size", *, limit: str = "max_body_bytes") -> None:
+        super().__init__(f"{what} exceeds max allowed value of {most} bytes.")
+        self.limit = limit
 
 
 class RequestTooSlow(RequestError):
-    """The body did not arrive within the time the settings allow."""
+    """The body, or the headers, did not arrive within the time that the setting ``limit`` allows."""
+
+    def __init__(self, message: str, *, limit: str = "body_timeout_seconds") -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class MissingMember(RequestError):
@@ -129,13 +137,14 @@ class AccessDenied(DespinaError):
 
 
 class TooManyRequests(DespinaError):
-    """More requests or jobs than the settings allow.
+    """More requests or jobs than the setting ``limit`` allows.
 
     ``retry_after`` is the time in seconds after which another attempt has a chance.
     """
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
+    def __init__(self, message: str, *, limit: str, retry_after: int) -> None:
         super().__init__(message)
+        self.limit = limit
         self.retry_after = retry_after
 
 

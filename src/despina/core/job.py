@@ -184,8 +184,19 @@ class RunSpec(Recorded, frozen=True, kw_only=True):
     which mostly waits: it starts at once and takes no core from others."""
     memory_mib: int = 512
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
+    traceparent: str | None = None
+    """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
     version: int = RECORD_VERSION
     """Of who laid it down: engines of older versions leave the run to those of this one."""
+
+
+class Usage(Recorded, frozen=True, kw_only=True):
+    """What a run has used of its machine so far."""
+
+    cpu_seconds: float
+    """Of all cores together."""
+    peak_memory_bytes: int
+    """The most memory that one process of it ever had resident."""
 
 
 class Progress(Recorded, frozen=True, kw_only=True):
@@ -203,6 +214,12 @@ class Progress(Recorded, frozen=True, kw_only=True):
     """The best ``value`` so far."""
     estimate: dict[str, Any] | None = None
     """What the work was expected to take, once that is known: ``despina.graph.estimate.Estimate`` as JSON, kept short."""
+    loss: float | None = None
+    """Of a training: that of the last step of the epoch."""
+    rate: float | None = None
+    """Of a training: examples a second in the last epoch."""
+    usage: Usage | None = None
+    """Of the program's own process, which is all there is unless a training has several workers, or scripts of a user's own."""
 
 
 class Observation(Recorded, frozen=True, kw_only=True):
@@ -216,6 +233,8 @@ class Observation(Recorded, frozen=True, kw_only=True):
     """Whether a lost run was killed because the machine had no memory left."""
     started_at: int | None = None
     finished_at: int | None = None
+    usage: Usage | None = None
+    """Of all its processes, once it has ended; None: nobody saw the end."""
 
 
 class Run(Recorded, frozen=True, kw_only=True):
@@ -237,6 +256,8 @@ class Run(Recorded, frozen=True, kw_only=True):
     out_of_memory: bool = False
     started_at: int | None = None
     finished_at: int | None = None
+    usage: Usage | None = None
+    """Once it has ended, if somebody saw that."""
 
 
 class Step(Recorded, frozen=True, kw_only=True):
@@ -296,6 +317,8 @@ class Job(Recorded, frozen=True, kw_only=True):
     """The ARN of the principal who started it; None where requests are not signed."""
     stopped_by: str | None = None
     """The ARN of the principal whose wish to stop it was the last that changed anything."""
+    traceparent: str | None = None
+    """The trace that its start belongs to, and so all that is done for it (W3C Trace Context); None: it belongs to none."""
     status: Status = Status.IN_PROGRESS
     stop_requested: bool = False
     clean: bool = False

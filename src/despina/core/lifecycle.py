@@ -122,6 +122,7 @@ def _observed(run: Run, seen: Seen) -> Run:
         out_of_memory=observation.out_of_memory,
         started_at=observation.started_at if run.started_at is None else run.started_at,
         finished_at=observation.finished_at,
+        usage=observation.usage or run.usage,
     )
 
 

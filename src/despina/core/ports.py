@@ -7,7 +7,7 @@ from typing import Protocol
 
 from despina.core.endpoint import Endpoint
 from despina.core.frozen import Frozen
-from despina.core.job import Job, JobKind, Observation, RunSpec, Status
+from despina.core.job import Job, JobKind, Observation, Progress, RunSpec, Status
 from despina.core.location import Location
 from despina.core.principal import AccessKey, Credential, Principal
 
@@ -77,6 +77,11 @@ class JobStore(Protocol):
         Raises:
             UnreadableParameter: ``query.after`` is not a position that this store gave out.
         """
+        ...
+
+    def count_active(self) -> dict[tuple[JobKind, Status], int]:
+        """How many jobs have not ended, by kind and shown status; what there is none of may be missing. Its time does not grow with
+        the number of jobs that have ended."""
         ...
 
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
@@ -270,10 +275,14 @@ class ServingRuns(Protocol):
 
 
 class RunLogs(Protocol):
-    """Reads what a run wrote to its log."""
+    """Reads what a run wrote to its log, and what it told of its progress."""
 
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         """At most ``limit`` bytes of whole lines from ``offset`` on, and the offset after them."""
+        ...
+
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        """The progress that the run told in the first ``limit`` bytes of its output, oldest first; none if none is kept."""
         ...
 
 
@@ -320,6 +329,10 @@ class ArtifactStore(Protocol):
 
     def delete(self, location: Location) -> int:
         """Delete every file below ``location`` and nothing else, links as links; how many there were."""
+        ...
+
+    def content(self, location: Location, *, limit: int) -> bytes:
+        """The content of the file at ``location``. Raises ArtifactError also if it has more than ``limit`` bytes."""
         ...
 
     def check_writable(self, location: Location) -> None:

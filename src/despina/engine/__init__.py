@@ -38,6 +38,10 @@ from despina.engine.launcher import Launcher
 from despina.engine.local import LocalEngine
 from despina.engine.machine import this_machine
 
+_HERE = {"RAY_ADDRESS": ""}
+"""What is set for the runs of the engine ``local``: the workers of a training that has several would otherwise be sent to the
+cluster that the server's own environment happens to name."""
+
 
 def open_engine(
     url: str,
@@ -114,6 +118,6 @@ def open_local(
     return LocalEngine(
         runs=Runs(folder.resolve()),
         machine=machine,
-        launch=Launcher(module=module, environment=environment, grace_seconds=grace_seconds),
+        launch=Launcher(module=module, environment={**_HERE, **environment}, grace_seconds=grace_seconds),
         on_change=on_change,
     )

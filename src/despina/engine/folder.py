@@ -27,7 +27,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from despina.core.frozen import Recorded
-from despina.core.job import Progress, RunSpec
+from despina.core.job import Progress, RunSpec, Usage
+from despina.engine.lines import progress_in
 from despina.engine.processes import ProcessIdentity
 from despina.engine.slots import Needs, Slots
 
@@ -60,6 +61,8 @@ class Exit(Recorded, frozen=True, kw_only=True):
     """Whether the program was killed while the kernel killed something for lack of memory."""
     started_at: int
     finished_at: int
+    usage: Usage | None = None
+    """Of all processes; None: the end was not seen."""
 
 
 class LastWord(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +97,11 @@ class RunFolder:
     def log_file(self) -> Path:
         """Where the program's standard error goes."""
         return self.path / "log.txt"
+
+    @property
+    def progress_file(self) -> Path:
+        """Where the program's standard output goes."""
+        return self.path / "progress.jsonl"
 
     def submit(self, spec: RunSpec) -> bool:
         """Keep the spec; False when there is one. Raises OSError, and then nothing is kept."""
@@ -141,11 +149,16 @@ class RunFolder:
         return self._read("result.json", LastWord)
 
     def read_progress(self) -> Progress | None:
-        """The latest whole line of progress. The program may print other lines, and be in the middle of one."""
-        for line in reversed(self._tail("progress.jsonl").splitlines()):
-            with contextlib.suppress(msgspec.DecodeError):
-                return msgspec.json.decode(line, type=Progress)
-        return None
+        """The latest whole line of progress."""
+        return next(progress_in(reversed(self._tail("progress.jsonl").splitlines())), None)
+
+    def read_course(self, limit: int) -> tuple[Progress, ...]:
+        """All progress in the first ``limit`` bytes of the program's output."""
+        try:
+            with self.progress_file.open("rb") as file:
+                return tuple(progress_in(file.read(limit).splitlines()))
+        except FileNotFoundError:
+            return ()
 
     def read_last_log_lines(self, limit: int) -> str:
         """The last lines of the log that are not blank, ``limit`` characters at most; the very last is cut if need be."""

@@ -1,4 +1,11 @@
-"""Pieces of a log as ``core.ports.RunLogs`` gives them out."""
+"""Pieces of a log, and lines of progress, as ``core.ports.RunLogs`` gives them out."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from despina.core.job import Progress
 
 
 def check(offset: int, limit: int) -> None:
@@ -13,3 +20,11 @@ def whole_lines(text: bytes, limit: int, *, over: bool) -> bytes:
     if whole and not (over and len(text) < limit):
         return text[:whole]
     return text if whole or over or len(text) >= limit else b""
+
+
+def progress_in(lines: Iterable[bytes]) -> Iterator[Progress]:
+    """The progress that lines of a program's output tell. It may print other lines, and be in the middle of one."""
+    decoder = msgspec.json.Decoder(Progress)
+    for line in lines:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            yield decoder.decode(line)

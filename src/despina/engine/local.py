@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from despina.core.job import Observation, RunSpec, RunState
+from despina.core.job import Observation, Progress, RunSpec, RunState
 from despina.engine.folder import RunClaim, Runs
 from despina.engine.lines import check, whole_lines
 from despina.engine.outcome import describe, find_end
@@ -103,6 +103,10 @@ class LocalEngine:
             return b"", offset
         text = whole_lines(text, limit, over=over)
         return text, offset + len(text)
+
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        """The progress in the first ``limit`` bytes of the program's output."""
+        return self._runs[run_id].read_course(limit)
 
     def close(self) -> None:
         """End the engine's thread; the runs go on."""

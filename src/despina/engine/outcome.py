@@ -54,6 +54,7 @@ def describe(run: RunFolder, claim: RunClaim, end: Exit) -> Observation:
         out_of_memory=end.out_of_memory,
         started_at=end.started_at if started else None,
         finished_at=end.finished_at,
+        usage=end.usage,
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from despina.core.job import Observation, RunSpec, RunState
+from despina.core.job import Observation, Progress, RunSpec, RunState
 from despina.engine.folder import checked
-from despina.engine.lines import check, whole_lines
+from despina.engine.lines import check, progress_in, whole_lines
 from despina.engine.ray_jobs import NodeGone, NodeSilent, RayJob, RayJobs, RayUnreachable
 from despina.engine.ray_record import FILES, LONGEST_WORD, PIECE, Order, file_of, is_mark, mark_of, pack
 from despina.engine.ray_verdict import END, is_let_go, judge
@@ -45,7 +45,7 @@ class RayEngine:
     def __init__(self, *, jobs: RayJobs, orders: Orders, on_change: Callable[[str], None]) -> None:
         self._jobs = jobs
         self._orders = orders
-        self._watch = Watch(look=self._look, on_change=on_change)
+        self._watch = Watch(greet=jobs.nodes, look=self._look, on_change=on_change)
 
     def submit(self, spec: RunSpec) -> None:
         """Take a run; Ray has it on return. It starts when a node has what it asks for."""
@@ -128,21 +128,29 @@ class RayEngine:
         check(offset, limit)
         checked(run_id)
         try:
-            text, over = self._text(run_id, offset, limit)
+            text, over = self._text(run_id, "log", offset, limit)
         except (RayUnreachable, NodeSilent, NodeGone):
             return b"", offset
         text = whole_lines(text, limit, over=over)
         return text, offset + len(text)
 
-    def _text(self, run_id: str, offset: int, limit: int) -> tuple[bytes, bool]:
-        """What there is of the run's log from ``offset`` on, ``limit`` bytes at most, and whether the run is over."""
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        """The progress in the first ``limit`` bytes of the program's output; none while cluster or node do not answer."""
+        checked(run_id)
+        try:
+            return tuple(progress_in(self._text(run_id, "progress", 0, limit)[0].splitlines()))
+        except (RayUnreachable, NodeSilent, NodeGone):
+            return ()
+
+    def _text(self, run_id: str, name: str, offset: int, limit: int) -> tuple[bytes, bool]:
+        """What there is of the run's log or progress from ``offset`` on, ``limit`` bytes at most, and whether the run is over."""
         job, seen = self._ask(run_id)  # first: nothing is written to the log after the end
         if job is None or job.driver_node_id is None or not _files(job):
             return b"", True
         text = b""
         while len(text) < limit:
             number, start = divmod(offset + len(text), PIECE)
-            piece = self._jobs.read_log_file(job.driver_node_id, file_of(_files(job), f"log.{number}")) or b""
+            piece = self._jobs.read_log_file(job.driver_node_id, file_of(_files(job), f"{name}.{number}")) or b""
             text += piece[start:start + limit - len(text)]
             if len(piece) < PIECE:
                 break

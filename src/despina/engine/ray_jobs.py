@@ -133,6 +133,12 @@ class RayJobs:
         return [Slots(cores=int(node.resources_total["CPU"]), memory_mib=int(node.resources_total.get("memory", 0)) // 2**20)
                 for node in nodes if node.state == "ALIVE" and node.resources_total.get("CPU", 0) >= 1]
 
+    def version(self) -> str:
+        """Ray's version there."""
+        status, answer = self._call("GET", "/api/version")
+        found = self._read("/api/version", status, answer, dict[str, Any])
+        return str(found.get("ray_version"))
+
     def _read(self, path: str, status: int, answer: bytes, kind: type[_T]) -> _T:
         if status == 200:
             try:

@@ -5,6 +5,7 @@ the cluster's HTTP server gives out in constant time, unlike jobs' logs, which c
 
     despina/<files>/record.json   the latest ``Observation``, replaced as a whole; the first one when the program starts
     despina/<files>/log.<n>       the n-th ``PIECE`` of the run's log
+    despina/<files>/progress.<n>  the n-th ``PIECE`` of what it told of its progress
 
 ``<files>`` is a new word for every job, kept in its metadata: one of the same id before it, of a forgotten run, has files too.
 """
@@ -20,7 +21,7 @@ from despina.core.frozen import Frozen
 from despina.core.job import RunSpec
 
 PIECE = 262_144
-"""Bytes of a run's log that a file holds: any offset is found without reading what comes before it."""
+"""Bytes that a file of these holds: any offset is found without reading what comes before it."""
 LONGEST_WORD = 120_000
 """Bytes: Linux takes no argument of 128 KiB or more (execve(2), MAX_ARG_STRLEN), and a shell reads it before us."""
 FILES = "despina_files"

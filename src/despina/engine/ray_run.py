@@ -54,25 +54,26 @@ class Teller:
         self._folder = log.parent / file_of(files, "")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._last: Observation | None = None
-        self._copied = 0
+        self._copied = {"log": 0, "progress": 0}
 
-    def tell(self, observation: Observation, log: Path | None = None) -> None:
-        """Write the record, if there is news, after what the run's log has more than before."""
-        if log is not None:
-            self._copy(log)
+    def tell(self, observation: Observation, run: RunFolder | None = None) -> None:
+        """Write the record, if there is news, after what the run's log and progress have more than before."""
+        if run is not None:
+            self._copy("log", run.log_file)
+            self._copy("progress", run.progress_file)
         if observation != self._last:
             unfinished = self._folder / ".record.json"
             unfinished.write_bytes(msgspec.json.encode(observation))
             unfinished.rename(self._folder / "record.json")
             self._last = observation
 
-    def _copy(self, log: Path) -> None:
-        with contextlib.suppress(FileNotFoundError), log.open("rb") as source:
-            source.seek(self._copied)
-            while text := source.read(PIECE - self._copied % PIECE):
-                with (self._folder / f"log.{self._copied // PIECE}").open("ab") as piece:
+    def _copy(self, name: str, file: Path) -> None:
+        with contextlib.suppress(FileNotFoundError), file.open("rb") as source:
+            source.seek(self._copied[name])
+            while text := source.read(PIECE - self._copied[name] % PIECE):
+                with (self._folder / f"{name}.{self._copied[name] // PIECE}").open("ab") as piece:
                     piece.write(text)
-                self._copied += len(text)
+                self._copied[name] += len(text)
 
 
 class Keeper:
@@ -112,7 +113,7 @@ class Keeper:
                 signal.pidfd_send_signal(supervisor, word)
                 above = ()
             progress = self._run.read_progress()
-            self._teller.tell(Observation(state=RunState.RUNNING, progress=progress, started_at=claim.at), self._run.log_file)
+            self._teller.tell(Observation(state=RunState.RUNNING, progress=progress, started_at=claim.at), self._run)
         os.waitpid(claim.supervisor.pid, 0)
         os.close(supervisor)
 
@@ -167,7 +168,7 @@ def _detached() -> bool:
 def _keep(keeper: Keeper, teller: Teller, run: RunFolder, outcome: int) -> None:
     """The life of the keeper; what it writes to ``outcome`` is the entrypoint's exit status."""
     end = keeper.keep()
-    teller.tell(end, run.log_file)
+    teller.tell(end, run)
     shutil.rmtree(run.path.parent, ignore_errors=True)
     os.write(outcome, b"0" if end.state is RunState.SUCCEEDED else b"1")
 

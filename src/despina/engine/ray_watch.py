@@ -17,13 +17,18 @@ _SHARE = 10
 """A round that took a second is followed by a pause of so many, so that asking for many runs is no load on the cluster."""
 _OUTAGE = 5.0
 """Seconds after which a cluster that did not answer is asked again."""
+_REMINDER = 60.0
+"""Seconds after which the log says once more that it does not answer."""
 
 
 class Watch:
-    """Looks at the runs that are followed, one after the other, again and again."""
+    """Looks at the runs that are followed, one after the other, again and again; first of all, whether there is a cluster."""
 
-    def __init__(self, *, look: Callable[[str], Observation], on_change: Callable[[str], None]) -> None:
-        """``look`` raises OSError when nothing can be said: the run is then what it was. NodeSilent concerns that run alone."""
+    def __init__(self, *, greet: Callable[[], object], look: Callable[[str], Observation],
+                 on_change: Callable[[str], None]) -> None:
+        """``greet`` asks anything of the cluster. Both raise OSError when it does not answer: the run is then what it was.
+        NodeSilent concerns one run alone."""
+        self._greet = greet
         self._look = look
         self._on_change = on_change
         self._seen: dict[str, Observation] = {}
@@ -31,7 +36,7 @@ class Watch:
         self._lock = threading.Lock()
         self._stir = threading.Event()
         self._closing = False
-        self._reachable = True
+        self._outage_told: float | None = None
         self._thread = threading.Thread(target=self._work, name="despina-engine", daemon=True)
         self._thread.start()
 
@@ -55,6 +60,9 @@ class Watch:
 
     def _work(self) -> None:
         pause = SHORTEST
+        while not self._closing and not self._is_met():
+            self._stir.wait(_OUTAGE)
+            self._stir.clear()
         while not self._closing:
             if self._stir.wait(pause if self._seen else None):
                 self._stir.clear()
@@ -62,11 +70,9 @@ class Watch:
             began = time.monotonic()
             try:
                 changed = self._round()
-                self._reachable = True
+                self._tell_of_answer()
             except OSError as error:
-                if self._reachable:
-                    _logger.warning("%s The runs go on; they are looked at again every %.0f s.", error, _OUTAGE)
-                self._reachable = False
+                self._tell_of_outage(error)
                 pause = _OUTAGE
                 continue
             except Exception:
@@ -75,6 +81,29 @@ class Watch:
                 continue
             grown = SHORTEST if changed else min(pause * _GROWTH, LONGEST)
             pause = max(grown, _SHARE * (time.monotonic() - began))
+
+    def _is_met(self) -> bool:
+        try:
+            self._greet()
+        except OSError as error:
+            self._tell_of_outage(error)
+            return False
+        except Exception:
+            _logger.exception("The engine could not greet its cluster.")
+        self._tell_of_answer()
+        return True
+
+    def _tell_of_outage(self, error: OSError) -> None:
+        now = time.monotonic()
+        if self._outage_told is None or now - self._outage_told >= _REMINDER:
+            _logger.error("%s Runs that are there go on, and nothing is started meanwhile; it is asked again every %.0f s.", error,
+                          _OUTAGE)
+            self._outage_told = now
+
+    def _tell_of_answer(self) -> None:
+        if self._outage_told is not None:
+            _logger.info("The engine's cluster answers again.")
+            self._outage_told = None
 
     def _round(self) -> bool:
         """Look at every run once; whether anything has changed."""

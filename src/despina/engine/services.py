@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from despina.core.job import Observation, RunSpec
+from despina.core.job import Observation, Progress, RunSpec
 from despina.core.ports import Connection, ProgramEngine, WholeEngine
 
 
@@ -33,6 +33,10 @@ class EngineWithServices:
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         """At most ``limit`` bytes of whole lines of the run's log from ``offset`` on, and the offset after them."""
         return self._of(run_id).read(run_id, offset=offset, limit=limit)
+
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        """The progress that the run told in the first ``limit`` bytes of its output."""
+        return self._of(run_id).course(run_id, limit=limit)
 
     def connect(self, run_id: str) -> Connection:
         """A connection to a service. Raises OSError when none listens."""

@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -173,6 +174,7 @@ def supervise(folder: str, grace: float, parent: int, command: list[str]) -> Non
     # A program that somebody else ended may have taken it for an error of its own: its status says nothing.
     status = tree.status if ended_by is not TERMINATE else -TERMINATE
     assert status is not None  # noqa: S101 - the tree has no process left
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of every process of the run: they all ended as children of this one
     write("exit.json", {
         "code": status if status >= 0 else None,
         "signal": -status if status < 0 else None,
@@ -180,6 +182,7 @@ def supervise(folder: str, grace: float, parent: int, command: list[str]) -> Non
         "out_of_memory": status == -signal.SIGKILL and out_of_memory_kills() > kills,
         "started_at": started_at,
         "finished_at": time.time_ns() // 1_000_000,
+        "usage": {"cpu_seconds": round(used.ru_utime + used.ru_stime, 3), "peak_memory_bytes": used.ru_maxrss * 1024},
     })
 
 

@@ -60,7 +60,7 @@ class Embedding:
         self.groups: Answers | None = None
         if learns_among_all(name, self.triples.entities):
             self.groups = Answers.of(self.triples.numbers(train), train.answers)
-        asked = len(train) if self.groups is None else len(self.groups.questions)
+        self.examples = asked = len(train) if self.groups is None else len(self.groups.questions)
         self._size = min(given.batch_size, max(1, SCORES // self.triples.entities) if self.groups else given.batch_size)
         self.per_epoch = math.ceil(asked / self._size)
         judged = self.random.permutation(len(self.triples.valid) // 2)[:JUDGED]

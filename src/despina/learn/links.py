@@ -71,7 +71,8 @@ class Links:
         self._random = np.random.default_rng(seed)
         self._ends = {edge_type: graph.edges[edge_type].ends() for edge_type in predicted_edges(graph)}
         self._whole = trains_whole(graph, given.batch_size)
-        self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
+        self.examples = len(self._members.train)
+        self.per_epoch = 1 if self._whole else math.ceil(self.examples / given.batch_size)
         self._sampler = NeighbourSampler(self._graph, tuple(given.fanout_of(layer) for layer in range(given.num_layer)), seed=seed)
         self._everything = whole_graph(self._graph, layers=given.num_layer,
                                        edge_features=given.use_edge_features) if computed_at_once(graph) else None

@@ -57,6 +57,11 @@ class Objective(Protocol):
         """Steps in an epoch."""
         ...
 
+    @property
+    def examples(self) -> int:
+        """Examples of the training part: an epoch goes through all of them once."""
+        ...
+
     def begin(self, epoch: int) -> None:
         """Draw all random numbers of the epoch by its number, from 1, and the seed: a training can go on with any epoch."""
         ...

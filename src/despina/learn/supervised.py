@@ -61,7 +61,8 @@ class Supervised:
         self._validation = self._questioner.of_all_nodes(self._members.judged) if self._everything else None
         own = self._own(self._members.train)
         self._whole = self._questioner.of_all_nodes(own) if trains_whole(graph, given.batch_size) else None
-        self.per_epoch = 1 if self._whole else math.ceil(len(self._members.train) / given.batch_size)
+        self.examples = len(self._members.train)
+        self.per_epoch = 1 if self._whole else math.ceil(self.examples / given.batch_size)
         self._seed = seed
         self._random = np.random.default_rng(seed)
         self._fanouts = tuple(given.fanout_of(layer) for layer in range(given.num_layer))

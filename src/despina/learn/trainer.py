@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 SHARE = 0.05
 """Of the time that keeping the state of a training may take."""
 Keep = Callable[[TrainingState], None]
-OnEpoch = Callable[[int, float | None, float | None], None]
-"""Called after each epoch with its number, from 1, the newest value of the metric, and the best so far (None before the first)."""
+OnEpoch = Callable[[Epoch, float | None], None]
+"""Called after each epoch with its point of the curves, and the best value of the metric so far (None before the first)."""
 OnStep = Callable[[], bool]
 """Called after each step; whether training is to end there, since its time is over."""
 
@@ -51,7 +51,7 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
         objective: What to train.
         given: Epochs, learning rate and early stopping.
         evaluation: When to measure, and whether higher is better.
-        on_epoch: Is told of each epoch.
+        on_epoch: Is told of each epoch, also of those that an earlier attempt has gone through.
         on_step: Is asked after each step whether training is to end there.
         thresholds: The training ends after an epoch among these if its best value is worse than the one beside it.
         keep: Is given the state at the end of epochs, unless keeping takes more than a twentieth of the time.
@@ -72,6 +72,8 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
         curve = list(progress.curve)
         judge.resume(progress, kept.best if kept else {})
         log.info("going on after epoch %d", len(curve))
+        for epoch_before in curve:
+            on_epoch(epoch_before, judge.best)
     keeper, at_least, end = _Keeper(keep), dict(thresholds), None
     begun = time.monotonic() - (curve[-1].seconds if curve else 0)
     for epoch in range(len(curve) + 1, given.num_epochs + 1):
@@ -85,7 +87,7 @@ def train(objective: Objective, given: Parameters, evaluation: Evaluation, *, on
                 break
         log.info("epoch %d: loss %.4f, %s %s", epoch, loss, evaluation.metric, judge)
         curve.append(Epoch(epoch=epoch, loss=loss, value=judge.value, seconds=round(time.monotonic() - begun, 3)))
-        on_epoch(epoch, judge.value, judge.best)
+        on_epoch(curve[-1], judge.best)
         if end is None and judge.is_below(at_least.get(epoch)):
             end = End.PRUNED
         if end is not None:

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from despina.artifacts import open_artifacts
 from despina.core.errors import DespinaError, WorkFailed
 from despina.core.frozen import unknown_fields
 from despina.core.job import CustomCode, ProcessWork, RunSpec, ServeWork, StrategyWork, TrainWork, TransformWork
+from despina.core.telemetry import SILENCE
 from despina.graph.faults import InputFault
 from despina.programs import allocator
 from despina.programs.context import Context
+from despina.telemetry.traces import open_traces
+from despina.telemetry.watch import ProgramWatch
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +40,14 @@ def main(arguments: list[str]) -> int:
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     path = Path(arguments[0])
-    outcome = _outcome(path)
-    _write(path.with_name("result.json"), msgspec.json.encode(outcome))
+    with ExitStack() as afterwards:
+        outcome = _outcome(path, afterwards)
+        _write(path.with_name("result.json"), msgspec.json.encode(outcome))
     return 0 if "result" in outcome else 1
 
 
-def _outcome(path: Path) -> dict[str, Any]:
-    """What ``result.json`` is to say."""
+def _outcome(path: Path, afterwards: ExitStack) -> dict[str, Any]:
+    """What ``result.json`` is to say; ``afterwards`` is left what has time until that is written."""
     try:
         spec = _spec(path.read_bytes())
         for name in THREAD_SETTINGS:
@@ -50,7 +55,12 @@ def _outcome(path: Path) -> dict[str, Any]:
         # Threads that wait are to sleep: beside other work spinning ones make training slower (bench/train.py).
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         tempfile.tempdir = str(Path.cwd())  # large files that are needed meanwhile belong to the data's disk
-        return {"result": _run(spec, Context(folder=Path.cwd(), store=open_artifacts()))}
+        traces = open_traces(os.environ, service="despina") if spec.traceparent is not None else None
+        if traces is not None:
+            traces.belong_to(spec.traceparent)
+            afterwards.callback(traces.close)
+        store = open_artifacts(telemetry=SILENCE if traces is None else ProgramWatch(traces))
+        return {"result": _run(spec, Context(folder=Path.cwd(), store=store, traces=traces))}
     except InputFault as fault:
         log.error("%s", fault.reason)  # noqa: TRY400 - the input is at fault; where we noticed says nothing
         return {"failure_reason": fault.reason}

@@ -6,6 +6,8 @@ from despina.programs.context import Context
 
 SIGN_OF_LIFE = 5.0
 """Seconds between two lines of progress within an epoch."""
+SPAN_NS = 1_000_000_000
+"""Epochs that are shorter are told in one span of their trace: there may be thousands."""
 
 
 class Course:
@@ -20,13 +22,27 @@ class Course:
 
     def __init__(self, context: Context, *, epochs: int, metric: str, until: int | None) -> None:
         self._context, self._epochs, self._metric, self._until = context, epochs, metric, until
-        self._last: tuple[int, float | None, float | None] = (0, None, None)
+        self._span, self._first = time.time_ns(), 1
+        self._last: tuple[int, float | None, float | None, float | None, float | None] = (0, None, None, None, None)
         self._tell()
 
-    def epoch(self, epoch: int, value: float | None, best: float | None) -> None:
-        """An epoch has ended, with the newest value of the metric and the best so far."""
-        self._last = epoch, value, best
+    def epoch(self, epoch: int, value: float | None, best: float | None, loss: float | None = None,
+              rate: float | None = None) -> None:
+        """An epoch has ended, with the newest value of the metric and the best so far, and the loss and the examples a second if
+        they are known."""
+        self._last = epoch, value, best, loss, rate
         self._tell()
+        if time.time_ns() - self._span >= SPAN_NS:
+            self.end()
+
+    def end(self) -> None:
+        """No epoch follows soon: those that have ended and are not in the trace yet come into it, in one span."""
+        epoch, value, _, loss, rate = self._last
+        if self._context.traces is not None and epoch >= self._first:
+            told = {"despina.epoch.first": self._first, "despina.epoch.last": epoch, "despina.loss": loss,
+                    f"despina.metric.{self._metric}": value, "despina.examples_per_second": rate}
+            self._context.traces.passed("epochs", self._span, {name: value for name, value in told.items() if value is not None})
+        self._span, self._first = time.time_ns(), epoch + 1
 
     def step(self) -> bool:
         """A step has ended. Returns whether the time is over."""
@@ -35,6 +51,6 @@ class Course:
         return self._until is not None and time.time() * 1000 >= self._until
 
     def _tell(self) -> None:
-        epoch, value, best = self._last
-        self._context.report(epoch, self._epochs, "epoch", metric=self._metric, value=value, best=best)
+        epoch, value, best, loss, rate = self._last
+        self._context.report(epoch, self._epochs, "epoch", metric=self._metric, value=value, best=best, loss=loss, rate=rate)
         self._told = time.monotonic()

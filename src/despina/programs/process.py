@@ -95,11 +95,13 @@ def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> d
         raise _with_all_findings(fault, given, earlier) from fault
     context = context.estimated(expected.shortened())
     _put_report(work, context, report.Beginning(estimate=context.estimate))  # an output that cannot be written is found out now
-    export = read_export(given.folder, configuration, lambda step, of: context.report(step, of, "file"), earlier)
+    with context.stage("read"):
+        export = read_export(given.folder, configuration, lambda step, of: context.report(step, of, "file"), earlier)
     graph, rows = export.graph, sum(export.rows.values())
     log.info("%d rows read", rows)
     read = time.monotonic()
-    write_processed(out, graph, export.encodings, choose_model_type(graph, work.model_type))
+    with context.stage("write"):
+        write_processed(out, graph, export.encodings, choose_model_type(graph, work.model_type))
     (out / CONFIGURATION).write_bytes(given.content)
     warnings = (*([given.note] if given.note else []), *export.warnings)
     for warning in warnings:
@@ -107,7 +109,8 @@ def _process(work: ProcessWork, context: Context, scratch: Path, out: Path) -> d
     write_json(out / report.FILE, report.report(
         export, given.configuration, warnings=warnings, estimate=context.estimate,
         seconds={"read": round(read - begun, 3), "write": round(time.monotonic() - read, 3)}))
-    context.store.put(out, Location.parse(work.output))
+    with context.stage("put"):
+        context.store.put(out, Location.parse(work.output))
     return {**_counts(graph, export), "removed": earlier.lost(graph) if earlier else 0, "rows": rows, "warnings": warnings,
             "estimate": context.estimate}
 

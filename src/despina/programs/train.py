@@ -30,9 +30,10 @@ from despina.learn.hyperparameters import (
 )
 from despina.learn.models import GraphShape
 from despina.learn.predictor import predict_graph
+from despina.learn.resume import Epoch
 from despina.learn.sharded import ShardedEmbedding
 from despina.learn.tasks import AnyObjective, objective_of
-from despina.learn.trainer import Trained, train
+from despina.learn.trainer import OnEpoch, Trained, train
 from despina.learn.warm_start import WarmStart, begin_with
 from despina.learn.workers import find, join, leave
 from despina.programs.context import Context
@@ -65,7 +66,8 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
         ArtifactError: a location cannot be read or written.
     """
     begun = time.monotonic()
-    folder, graph = processed_graph(context, work.processed)
+    with context.stage("load"):
+        folder, graph = processed_graph(context, work.processed)
     of_file = configuration.load(folder)
     configuration.check_target(of_file, graph.target)
     given = read_parameters(work.parameters or {}, parameters_of(of_file.model, of_file.task))
@@ -74,10 +76,12 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     loaded = time.monotonic()
     out = context.folder / OUT
     out.mkdir()
-    objective, given, warm_start, trained, measured = _trained(graph, of_file, given, work, context)
+    with context.stage("train"):
+        objective, given, warm_start, trained, measured = _trained(graph, of_file, given, work, context)
     ended, correction, value = time.monotonic(), 0.0, trained.value
     if measured is None:
-        correction, measured = _measured(objective, graph, given, of_file)
+        with context.stage("evaluate"):
+            correction, measured = _measured(objective, graph, given, of_file)
         value = float(measured["valid"][of_file.evaluation.metric]) if correction or not computed_at_once(graph) else trained.value
     description = checkpoint.Description(
         model=of_file.model, hyperparameters=write_parameters(given), evaluation=of_file.evaluation, correction=correction,
@@ -87,13 +91,15 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     else:
         checkpoint.save(out, objective.model, description)
     write_metrics(out, measured)
-    write_events(out, trained.curve, of_file.evaluation.metric, seconds_ago=time.monotonic() - ended)
+    write_events(out, trained.curve, of_file.evaluation.metric, parameters=write_parameters(given),
+                 seconds_ago=time.monotonic() - ended)
     write_json(out / FILE, training_report(
         graph, trained, value=value, correction=correction, model=of_file.model, metric=of_file.evaluation.metric, metrics=measured,
         hyperparameters=write_parameters(given), seed=SEED, warm_start=warm_start,
         instance_count=workers_for(graph, given, work.instance_count),
         seconds={"load": loaded - begun, "train": ended - loaded, "evaluate": time.monotonic() - ended}))
-    context.store.put(out, Location.parse(work.output))
+    with context.stage("put"):
+        context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
     context.store.delete(Location.parse(work.output) / STATE)
     result: dict[str, Any] = msgspec.to_builtins(TrialResult(
@@ -138,11 +144,13 @@ def _attempt(graph: Graph, of_file: Configuration, given: Parameters, work: Trai
         objective = objective_of(graph, of_file.model, given, of_file.evaluation, seed=SEED, workers=workers)
         if isinstance(objective, ShardedEmbedding):
             trained, metrics = _train_part(objective, of_file, shared, context, course=course)
+            course.end()
             return objective, given, None, trained, metrics
         warm_start = _warm(objective, graph, work.earlier, context) if work.earlier else None
-        trained = train(objective, given, of_file.evaluation, on_epoch=course.epoch, on_step=course.step,
+        trained = train(objective, given, of_file.evaluation, on_epoch=_told(course, objective.examples), on_step=course.step,
                         thresholds=work.thresholds, kept=kept(outputs, context),
                         keep=lambda state: keep(state, Location.parse(work.output) / STATE, context))
+        course.end()
     return objective, given, warm_start, trained, None
 
 
@@ -153,12 +161,25 @@ def _train_part(objective: ShardedEmbedding, of_file: Configuration, work: Train
         raise WorkFailed("instance_count must be 1 for a knowledge-graph embedding that begins with the model of an earlier job: "
                          f"its table would have to be as a whole in one worker's memory, and {objective.workers.count} divide it")
     states = PartStates(objective.workers, work.output, context)
-    trained = train(objective, objective.given, of_file.evaluation, on_epoch=course.epoch if course else lambda *_: None,
+    trained = train(objective, objective.given, of_file.evaluation,
+                    on_epoch=_told(course, objective.examples) if course else lambda *_: None,
                     on_step=course.step if course else lambda: False, thresholds=work.thresholds,
                     kept=states.kept(work.attempts), keep=states.keep)
     metrics = objective.evaluate()
     objective.save(context.folder / OUT / checkpoint.WEIGHTS if objective.workers.is_first else None)
     return trained, metrics
+
+
+def _told(course: Course, examples: int) -> OnEpoch:
+    """Tells the course of each epoch, which goes through so many examples."""
+    last = 0.0
+
+    def told(point: Epoch, best: float | None) -> None:
+        nonlocal last
+        took, last = point.seconds - last, point.seconds
+        course.epoch(point.epoch, point.value, best, point.loss, round(examples / took, 1) if took > 0 else None)
+
+    return told
 
 
 def accompany(order: Order, context: Context) -> None:

@@ -32,27 +32,31 @@ def run(work: TransformWork, context: Context) -> dict[str, Any]:
         WorkFailed: there is no such graph or model, or they do not belong together.
         ArtifactError: a location cannot be read or written.
     """
-    _, graph = processed_graph(context, work.processed)
-    trial = Path(context.store.get(Location.parse(work.model)))
-    model, description = checkpoint.load(trial)
+    with context.stage("load"):
+        _, graph = processed_graph(context, work.processed)
+        trial = Path(context.store.get(Location.parse(work.model)))
+        model, description = checkpoint.load(trial)
     if work.learned_from not in {None, work.processed}:
         _, before = processed_graph(context, work.learned_from or "")
         graph = narrowed(graph, description.shape.classes)
         model, description = carried_over(model, description, graph, before)
     description.shape.check(graph)
     context.report(0, 2, "file")
-    predictions = predict_graph(model, graph, description.given, correction=description.correction)
+    with context.stage("predict"):
+        predictions = predict_graph(model, graph, description.given, correction=description.correction)
     out = context.folder / "out"
     out.mkdir()
     write_artifacts(out, graph, predictions, model=description.model, gamma=getattr(description.given, "gamma", 0.0))
-    measured = evaluate(model, graph, predictions, topk=description.evaluation.topk)
+    with context.stage("evaluate"):
+        measured = evaluate(model, graph, predictions, topk=description.evaluation.topk)
     write_metrics(out, measured)
     checkpoint.save(out, model, description)
     if (trial / FILE).is_file():
         report = msgspec.json.decode((trial / FILE).read_bytes(), type=TrainingReport)
         write_json(out / FILE, msgspec.structs.replace(report, trials=work.trials))
     context.report(1, 2, "file")
-    context.store.put(out, Location.parse(work.output))
+    with context.stage("put"):
+        context.store.put(out, Location.parse(work.output))
     shutil.rmtree(out)
     context.report(2, 2, "file")
     metric = description.evaluation.metric

@@ -5,9 +5,11 @@
     jobs.py endpoints.py keys.py    the stores over a database, whichever it is
     statements.py                   their SQL
     database.py                     what they ask of a database
+    measured.py                     a database whose statements are told of
     sqlite.py migrations.py unchanged.py                      SQLite, its schema, and what need not be read again
     postgres.py postgres_connections.py postgres_migrations.py postgres_listener.py     PostgreSQL
     copying.py                      from SQLite to PostgreSQL
+    facts.py                        what is the matter with a database
     memory.py memory_endpoints.py memory_keys.py              the reference
     paging.py refusals.py           what all of them share
 """
@@ -18,14 +20,16 @@ from typing import TYPE_CHECKING
 
 from despina.core.errors import NotOffered
 from despina.core.ports import EndpointStore, JobStore, KeyStore
+from despina.core.telemetry import Telemetry
 from despina.store.database import Database, OnEndpoint, OnJob
 from despina.store.endpoints import SqlEndpointStore
 from despina.store.jobs import SqlJobStore
 from despina.store.keys import SqlKeyStore
+from despina.store.measured import MeasuredDatabase
 from despina.store.memory import MemoryJobStore
 from despina.store.memory_endpoints import MemoryEndpointStore
 from despina.store.memory_keys import MemoryKeyStore
-from despina.store.refusals import PrefixTaken
+from despina.store.refusals import PrefixTaken, no_driver
 from despina.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -56,12 +60,13 @@ class Stores:
             store.close()
 
 
-def open_stores(url: str | Path) -> Stores:
+def open_stores(url: str | Path, telemetry: Telemetry | None = None) -> Stores:
     """Open the stores at ``url``, which share their connections.
 
     Args:
         url: ``:memory:``; the path of an SQLite file, which is made when it is missing; or ``postgresql://…``, a database that is
             there, in which the tables are made when they are missing.
+        telemetry: Is told of each statement; not of what memory answers.
 
     Raises:
         NotOffered: a URL of another database, or the driver is not installed.
@@ -69,7 +74,7 @@ def open_stores(url: str | Path) -> Stores:
     """
     if url == ":memory:":
         return Stores(MemoryJobStore(), MemoryEndpointStore(), MemoryKeyStore())
-    database = _open(url)
+    database = _open(url) if telemetry is None else MeasuredDatabase(_open(url), telemetry)
     return Stores(SqlJobStore(database), SqlEndpointStore(database), SqlKeyStore(database), database=database)
 
 
@@ -109,18 +114,22 @@ def is_networked(url: str | Path) -> bool:
 def _open(url: str | Path) -> Database:
     if is_networked(url):
         return _postgres(str(url))
+    return SqliteDatabase(sqlite_path(url))
+
+
+def sqlite_path(url: str | Path) -> Path:
+    """The file that a URL which is none of PostgreSQL names. Raises NotOffered for that of another database."""
     scheme, separator, _ = str(url).partition("://")
     if separator and isinstance(url, str):
         # Only the scheme is named: the rest may hold a password.
         raise NotOffered(f"The setting database_url asks for '{scheme}://', which is not offered: it must be the path of an SQLite "
                          "file, postgresql://user:password@host/database, or ':memory:'.")
-    return SqliteDatabase(Path(url))
+    return Path(url)
 
 
 def _postgres(url: str) -> "PostgresDatabase":
     try:
         from despina.store.postgres import PostgresDatabase
     except ImportError:
-        raise NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
-                         "'despina[postgres]'.") from None
+        raise no_driver() from None
     return PostgresDatabase(url)

@@ -61,6 +61,10 @@ class SqlJobStore:
             rows.sort(key=lambda row: row[1:], reverse=True)
         return paging.page([row[0] for row in rows], query.limit)
 
+    def count_active(self) -> dict[tuple[JobKind, Status], int]:
+        """See ``JobStore``."""
+        return {(JobKind(kind), Status(status)): count for kind, status, count in self._database.read(statements.COUNT_ACTIVE, {})}
+
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
         """See ``JobStore``."""
         with self._database.writing() as run:

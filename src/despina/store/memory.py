@@ -1,5 +1,6 @@
 """Jobs in the memory of this process: the reference that the other stores are held against. Nothing is durable."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import count
 from threading import Lock
@@ -78,6 +79,12 @@ class MemoryJobStore:
             ]
         rows.sort(key=lambda row: row[1:], reverse=True)
         return paging.page([row.id for row in rows], query.limit)
+
+    def count_active(self) -> dict[tuple[JobKind, Status], int]:
+        """See ``JobStore``."""
+        with self._lock:
+            jobs = [record.job for record in self._records.values() if not record.job.status.is_terminal]
+        return dict(Counter((job.kind, job.shown_status) for job in jobs))
 
     def request_stop(self, kind: JobKind, job_id: str, *, clean: bool, now: int, by: str | None = None) -> Job | None:
         """See ``JobStore``."""

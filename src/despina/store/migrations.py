@@ -97,6 +97,14 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreError: the file belongs to another program, or to a newer version of Despina.
     """
+    for statements in MIGRATIONS[schema_version(connection, path):]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file's schema; 0: it has none yet. Raises StoreError as ``migrate`` does."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -105,7 +113,4 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version > len(MIGRATIONS):
         raise StoreError(f"The job store {path} was written by a newer version of Despina (its schema has version {version}, "
                          f"this one knows {len(MIGRATIONS)}): use that version or another file.")
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    return int(version)

@@ -111,13 +111,13 @@ def migrate(connection: psycopg.Connection[Any], name: str) -> None:
     Raises:
         StoreError: there are tables of another program, or of a newer version of Despina, which is called ``name``.
     """
-    if _version(connection, name) == len(MIGRATIONS):
+    if schema_version(connection, name) == len(MIGRATIONS):
         return
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '60s'")
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        version = _version(connection, name)
+        version = schema_version(connection, name)
         if version == 0:
             connection.execute("CREATE TABLE despina_schema (version INTEGER NOT NULL)")
             connection.execute("INSERT INTO despina_schema VALUES (0)")
@@ -127,7 +127,8 @@ def migrate(connection: psycopg.Connection[Any], name: str) -> None:
         connection.execute("UPDATE despina_schema SET version = %s", (len(MIGRATIONS),))
 
 
-def _version(connection: psycopg.Connection[Any], name: str) -> int:
+def schema_version(connection: psycopg.Connection[Any], name: str) -> int:
+    """The version of the database's schema; 0: it has none yet. Raises StoreError as ``migrate`` does."""
     # Not to_regclass: it may remember from before the lock that there is no such table.
     found = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
     if "despina_schema" not in found:

@@ -1,6 +1,6 @@
 """Why a store does not record a job: the same errors, in the same words, from every store."""
 
-from despina.core.errors import IdTaken, LeaseLost, PrincipalNotFound, StoreError, TooManyRequests
+from despina.core.errors import IdTaken, LeaseLost, NotOffered, PrincipalNotFound, StoreError, TooManyRequests
 from despina.core.frozen import RECORD_VERSION
 from despina.core.job import Job, Status
 from despina.core.ports import Lease
@@ -17,6 +17,12 @@ class PrefixTaken(StoreError):
         super().__init__(f"The {job.kind} job '{job.id}' cannot be recorded: the location {job.prefix} belongs to another job.")
 
 
+def no_driver() -> NotOffered:
+    """PostgreSQL is asked for, and psycopg is not there."""
+    return NotOffered("The setting database_url asks for PostgreSQL, whose driver is not installed: pip install "
+                      "'despina[postgres]'.")
+
+
 def id_taken() -> IdTaken:
     """AWS's text (user guide, "Neptune ML management API errors and exceptions")."""
     return IdTaken("Another resource with same ID already exists. Please use a new ID.")
@@ -25,19 +31,20 @@ def id_taken() -> IdTaken:
 def too_many_active(max_active: int) -> TooManyRequests:
     """As many jobs as the setting allows have not ended."""
     return TooManyRequests(f"{max_active} jobs have not ended yet, as many as the setting max_active_jobs allows.",
-                           retry_after=RETRY_AFTER)
+                           limit="max_active_jobs", retry_after=RETRY_AFTER)
 
 
 def too_many_active_of_one(principal: str | None, max_active: int) -> TooManyRequests:
     """As many jobs of one principal as the setting allows have not ended."""
     return TooManyRequests(f"{max_active} jobs that {principal} started have not ended yet, as many as the setting "
-                           "max_active_jobs_per_principal allows.", retry_after=RETRY_AFTER)
+                           "max_active_jobs_per_principal allows.", limit="max_active_jobs_per_principal",
+                           retry_after=RETRY_AFTER)
 
 
 def too_many_endpoints(most: int) -> TooManyRequests:
     """There are as many endpoints as the setting allows."""
     return TooManyRequests(f"There are {most} endpoints, as many as the setting limits.max_endpoints allows: delete one that is "
-                           "not needed.", retry_after=RETRY_AFTER)
+                           "not needed.", limit="max_endpoints", retry_after=RETRY_AFTER)
 
 
 def arn_taken(principal: Principal, other: str) -> IdTaken:

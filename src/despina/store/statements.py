@@ -19,6 +19,8 @@ ACTIVE = "SELECT count(*) FROM jobs WHERE status IN ('InProgress', 'Stopping')"
 
 ACTIVE_OF_ONE = f"{ACTIVE} AND coalesce(started_by, '') = coalesce(:started_by, '')"
 
+COUNT_ACTIVE = "SELECT kind, status, count(*) FROM jobs WHERE status IN ('InProgress', 'Stopping') GROUP BY kind, status"
+
 OWNED = "SELECT 1 FROM jobs WHERE prefix = :prefix"
 
 CREATE = """

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from despina.core.job import Job, JobKind, Status
 from despina.core.names import Cluster
 from despina.core.ports import Connection, Page
 from despina.core.principal import Caller
+from despina.core.report import JobReport
 from despina.core.requests import (
     CancelJob,
     CreateEndpoint,
@@ -75,6 +77,16 @@ class FakeJobs:
 
     def details(self, kind: JobKind, job_ids: tuple[str, ...]) -> tuple[Job, ...]:
         return tuple(self.get(kind, job_id) for job_id in job_ids)
+
+    def active(self) -> tuple[dict[tuple[JobKind, Status], int], tuple[Job, ...]]:
+        if self.broken:
+            raise self.broken
+        active = [job for job in self.jobs.values() if not job.status.is_terminal]
+        return dict(Counter((job.kind, job.shown_status) for job in active)), tuple(
+            job for job in active if job.kind is JobKind.MODEL_TRAINING)
+
+    def report(self, kind: JobKind, job_id: str) -> JobReport:
+        return JobReport(job=self.get(kind, job_id), courses={})
 
     def cancel(self, kind: JobKind, request: CancelJob, caller: Caller) -> Job:
         job = self.get(kind, request.id)
@@ -193,7 +205,8 @@ class Client:
         return self.call("GET", target)
 
     async def send(self, method: str, target: str | bytes, receive: Callable[[], Awaitable[Message]],
-                   headers: Iterable[tuple[str, str]] = (), *, host: str = "127.0.0.1") -> Response:
+                   headers: Iterable[tuple[str, str]] = (), *, host: str = "127.0.0.1",
+                   host_header: str = "localhost:8182") -> Response:
         raw = target if isinstance(target, bytes) else target.encode()
         path, _, query = raw.partition(b"?")
         sent: list[Message] = []
@@ -204,7 +217,7 @@ class Client:
         scope = {
             "type": "http", "method": method, "scheme": "http", "raw_path": path, "path": path.decode("latin-1"),
             "query_string": query, "client": (host, 50_000),
-            "headers": [(b"host", b"localhost:8182"), *((name.encode(), value.encode("latin-1")) for name, value in headers)],
+            "headers": [(b"host", host_header.encode()), *((name.encode(), value.encode("latin-1")) for name, value in headers)],
         }
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self.api(scope, receive, send)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.api.fakes import STORE_BROKEN, Client, FakeEndpoints, FakeJobs
+from tests.unit.api.fakes import STORE_BROKEN, Client, FakeEndpoints, FakeJobs, whole
 
 from despina.api import errors as api_errors
 from despina.api.asgi import Api
@@ -107,7 +107,7 @@ def test_a_failure_of_ours_is_told_to_the_log_not_to_the_client(error: Exception
 @pytest.mark.parametrize(("error", "status", "code"), [
     (ArtifactError("s3://bucket/in cannot be read"), 400, "BadRequestException"),
     (BaseJobMissing("Provided MLDataProcessing job doesn't exist."), 400, "BadRequestException"),
-    (TooManyRequests("100 jobs are active", retry_after=30), 429, "TooManyRequestsException"),
+    (TooManyRequests("100 jobs are active", limit="max_active_jobs", retry_after=30), 429, "TooManyRequestsException"),
 ])
 def test_errors_of_a_start(error: Exception, status: int, code: str) -> None:
     answer = Client(FakeJobs(broken=error)).call("POST", "/ml/dataprocessing", PROCESSING)
@@ -164,3 +164,32 @@ def test_lifespan_and_other_protocols() -> None:
         return sent
 
     assert asyncio.run(live()) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@pytest.mark.parametrize("header", [("origin", "https://other.example"), ("origin", "null"), ("sec-fetch-site", "cross-site"),
+                                    ("sec-fetch-site", "same-site"), ("origin", "http://localhost:9000")])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_web_page_of_another_site_starts_nothing_where_everybody_is_believed(method: str, header: tuple[str, str]) -> None:
+    client = Client()
+    path = "/ml/dataprocessing" if method == "POST" else "/ml/dataprocessing/dp-1"
+    status, code, text = client.call(method, path, PROCESSING, [header, ("content-type", "text/plain")]).error
+    assert (status, code) == (403, "AccessDeniedException")
+    assert text == "This was sent by a web page of another site, so nothing was done."
+    assert client.jobs.jobs == {}
+
+
+def test_a_web_page_of_its_own_may_ask() -> None:
+    own = [("origin", "http://localhost:8182"), ("sec-fetch-site", "same-origin")]
+    assert Client().call("POST", "/ml/dataprocessing", PROCESSING, own).status == 200
+
+
+def test_nor_does_one_whose_name_was_made_to_lead_here() -> None:
+    client = Client(own_hosts=frozenset({"box.example"}))
+
+    def start(host: str, name: str) -> int:
+        sent = asyncio.run(client.send("POST", "/ml/dataprocessing", whole(msgspec.json.encode(PROCESSING | {"id": name})),
+                                       [("origin", f"http://{host}")], host_header=host))
+        return sent.status
+
+    assert start("other.example", "a") == 403
+    assert start("box.example", "b") == start("box.example:8182", "c") == start("192.0.2.7:8182", "d") == 200

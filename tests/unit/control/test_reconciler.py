@@ -16,7 +16,7 @@ from despina.control.jobs import Jobs
 from despina.control.reconciler import LOOK_AGAIN_MS, Reconciler
 from despina.control.sweeping import LEASE_MS, LONGEST_OUTAGE_MS
 from despina.core.errors import ArtifactError, ArtifactsUnavailable, JobEnded
-from despina.core.job import Job, JobKind, Observation, RunSpec, RunState, Status
+from despina.core.job import Job, JobKind, Observation, Progress, RunSpec, RunState, Status
 from despina.core.lifecycle import STALLED_AFTER_MS
 from despina.core.location import Location
 from despina.core.ports import Entry, JobStore
@@ -70,6 +70,12 @@ class HandDriven:
 
     def read(self, run_id: str, *, offset: int, limit: int) -> tuple[bytes, int]:
         return b"", offset
+
+    def course(self, run_id: str, *, limit: int) -> tuple[Progress, ...]:
+        return ()
+
+    def content(self, location: Location, *, limit: int) -> bytes:
+        raise ArtifactError(str(location))
 
     def get(self, location: Location) -> PurePath:
         raise ArtifactError(str(location))

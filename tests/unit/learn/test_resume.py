@@ -14,7 +14,7 @@ from despina.graph.graph import Graph
 from despina.learn import trainer
 from despina.learn.configuration import Evaluation
 from despina.learn.hyperparameters import parameters_of, read_parameters
-from despina.learn.resume import FILE, TrainingState
+from despina.learn.resume import FILE, Epoch, TrainingState
 from despina.learn.tasks import objective_of
 from despina.learn.trainer import Trained, train
 
@@ -43,8 +43,8 @@ def run(case: str, folder: Path, *, killed_after: int | None = None, go_on: bool
     evaluation = Evaluation(metric=metric, frequency="evaluate_every_pct") if once else Evaluation(metric=metric)
     objective = objective_of(graph, model, given, evaluation, seed=3)
 
-    def on_epoch(epoch: int, _value: float | None, _best: float | None) -> None:
-        if killed_after is not None and epoch > killed_after:
+    def on_epoch(point: Epoch, _best: float | None) -> None:
+        if killed_after is not None and point.epoch > killed_after:
             raise Killed
 
     trained = train(objective, given, evaluation, on_epoch=on_epoch, keep=lambda state: state.save(folder),

@@ -36,7 +36,7 @@ def train(graph: Graph, parameters: dict[str, Any], *, evaluation: Evaluation = 
     seen: list[float | None] = [] if epochs is None else epochs
     torch.manual_seed(seed)
     objective = Supervised(graph, given, evaluation, seed=seed)
-    trained = trainer.train(objective, given, evaluation, on_epoch=lambda _epoch, value, _best: seen.append(value))
+    trained = trainer.train(objective, given, evaluation, on_epoch=lambda epoch, _best: seen.append(epoch.value))
     return trained, predict_graph(objective.model, graph, given).values[graph.target.node_type]
 
 

@@ -1,0 +1,93 @@
+"""AWS's graph-notebook, as it is, in an environment of its own: the example notebook, executed from its first cell to its last."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.seaweed import Seaweed
+from tests.serving import Server
+
+from despina.testing.server import running
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "examples" / "notebook" / "despina.ipynb"
+PROGRAMS = ROOT / ".venv-notebook" / "bin"
+TIMEOUT_SECONDS = 180
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """The interpreter that has graph-notebook."""
+    if not (PROGRAMS / "python").exists():
+        message = "graph-notebook is not installed: scripts/setup-notebook"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return PROGRAMS / "python"
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "HOME": str(home), "AWS_DEFAULT_REGION": "us-east-1", "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
+            "PYTHONWARNINGS": "ignore", **more}
+
+
+def outputs(notebook: Path) -> list[str]:
+    """The lines that the cells printed, in their order, without what the widgets of ``--wait`` show."""
+    cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [line for cell in cells for output in cell.get("outputs", ()) if output["output_type"] == "stream"
+            for line in "".join(output["text"]).splitlines()]
+
+
+def test_the_example_notebook(python: Path, start_server: Callable[..., Server], seaweed: Seaweed, tmp_path: Path) -> None:
+    keys = dict(seaweed.environment())
+    server = start_server("--tls-self-signed", environment=keys)
+    port = server.url.rpartition(":")[2]
+    source = NOTEBOOK.read_text(encoding="utf-8")
+    assert source.count('\\"port\\": 8182') == 1
+    (tmp_path / "despina.ipynb").write_text(source.replace("8182", port), encoding="utf-8")
+    done = subprocess.run(
+        [str(python.with_name("jupyter-execute")), "--output", "done.ipynb", "despina.ipynb"],
+        cwd=tmp_path, capture_output=True, text=True,
+        env=environment(tmp_path, AIR_ROUTES=str(ROOT / "examples" / "air-routes"),
+                        REQUESTS_CA_BUNDLE=str(server.data_dir / "tls" / "cert.pem"), **keys),
+        timeout=TIMEOUT_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = outputs(tmp_path / "done.ipynb")
+    for line in ("This Neptune cluster is configured to use Neptune ML", "Completed 1 model",
+                 "3504 airports, 3504 embeddings, scores (3504, 6) and classes (3504,)", "the same indices: True",
+                 "Endpoint continents has been deleted", "again", "['again']", "{'status': 'Stopping'}"):
+        assert line in said, said
+    assert said.count("InService") == 2
+    assert [line for line in said if line.startswith("Completed s3://notebook/processed/airports-")]
+    assert [line for line in said if line in {"Stopping", "Stopped"}], "of the transform job"
+    assert [line for line in said if line.startswith("['airports'] ['continents'] [")], "the lists of the client"
+    [accuracy] = [float(line.split()[1]) for line in said if line.startswith("accuracy ")]
+    assert accuracy >= 0.9
+
+
+SIGNED = """
+import json
+from botocore.session import get_session
+from graph_notebook.neptune.client import ClientBuilder
+import os
+from urllib.parse import urlsplit
+
+parts = urlsplit(os.environ["AWS_ENDPOINT_URL_NEPTUNEDATA"])
+def builder():
+    return (ClientBuilder().with_host(parts.hostname).with_port(parts.port).with_tls(False).with_region("us-east-1")
+            .with_custom_neptune_hosts([parts.hostname]))
+signed, plain = builder().with_iam(get_session()).build(), builder().build()
+print(json.dumps([client.modeltraining_list().status_code for client in (signed, plain)]))
+"""
+
+
+def test_its_signatures_are_verified(python: Path, tmp_path: Path) -> None:
+    """As the magic signs for hosts of its allow list with ``auth_mode`` IAM."""
+    with running({"iam_auth": True}) as server:
+        done = subprocess.run([str(python), "-c", SIGNED], env=environment(tmp_path, **server.environment), capture_output=True,
+                              text=True, timeout=TIMEOUT_SECONDS, check=True)
+    assert json.loads(done.stdout) == [200, 403]
