@@ -21,6 +21,6 @@ check:
 # DATA=EXPORTS adds those that measure on the exports of shared/data/make_exports.py.
 bench:
 	@scripts/setup
-	@for name in list console postgres start process estimate train policy auth rgcn kge sampling; do .venv/bin/python bench/$$name.py || exit 1; done
+	@for name in list console scrape postgres start kit process estimate train policy auth rgcn kge sampling; do .venv/bin/python bench/$$name.py || exit 1; done
 	@if [ -n "$(DATA)" ]; then \
 	  for name in exports jobs quality incremental inference; do .venv/bin/python bench/$$name.py --data "$(DATA)" || exit 1; done; fi

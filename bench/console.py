@@ -1,8 +1,9 @@
 """Every page of the console with 100,000 training jobs in SQLite, beside a bare ASGI application that sends the same bytes.
 
-The jobs are those of bench/list.py. For each page: the median and the 95th percentile of single requests on one connection, and the
-median when another process commits to the store before every request, so that nothing read before is of use. Ours and the floor
-take turns. A page of the table that is not measured here is an error.
+The jobs are those of bench/list.py, and a training job that has ended with 50 trials of 100 epochs. For each page: the median and
+the 95th percentile of single requests on one connection, and the median when another process commits to the store before every
+request, so that nothing read before is of use. Ours and the floor take turns. A page of the table that is not measured here is an
+error.
 
     python bench/console.py [--rounds 3] [--requests 60]
 """
@@ -15,17 +16,25 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from list import Floor, exchange, fill, serve, url_address  # type: ignore[import-not-found]
+from msgspec.structs import replace
 
 from despina.api.console.table import PAGES, Table
+from despina.core import plans
+from despina.core.hyperparameters import Strategy, TrialResult
+from despina.core.job import ParameterValue, Run, RunKind, RunSpec, RunState, Status, Step, StepName, TrainWork, Usage
+from despina.core.requests import StartModelTraining
+from despina.store import open_store
 
 JOBS = 100_000
 JOB = "job-00050000"
+TRIALS, EPOCHS = 50, 100
 TARGETS = {
     "front": "/console",
     "list": "/console/modeltraining",
@@ -41,6 +50,14 @@ TARGETS = {
     "question": f"/console/modeltraining/{JOB}/cancel?clean=true",
     "question, no such job": f"/console/dataprocessing/{JOB}/cancel",
     "question, no such transform": f"/console/modeltransform/{JOB}/cancel",
+    "job": f"/console/modeltraining/{JOB}",
+    "job of 50 trials": "/console/modeltraining/fifty",
+    "job of 50 trials, live part": "/console/modeltraining/fifty?fragment=live&sort=objective&scale=log",
+    "job, log": f"/console/modeltraining/{JOB}/log",
+    "job, no such data": f"/console/dataprocessing/{JOB}",
+    "job, no such log of data": f"/console/dataprocessing/{JOB}/log",
+    "job, no such transform": f"/console/modeltransform/{JOB}",
+    "job, no such log of transform": f"/console/modeltransform/{JOB}/log",
     "sign-in": "/console/sign-in",
 }
 
@@ -54,6 +71,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="despina-bench-") as temporary:
         data = Path(temporary) / "data"
         fill(data, JOBS)
+        add_fifty(data)
         server, url = serve(data)
         try:
             rows = [measure(data, url, name, rounds=options.rounds, requests=options.requests) for name in TARGETS]
@@ -63,6 +81,50 @@ def main() -> None:
     slowest = max(rows, key=lambda row: row["p50_after_write_ms"])
     print(f"\nthe slowest page after a write: {slowest['page']}, {slowest['p50_after_write_ms']:.1f} ms")
     print(json.dumps({"bench": "console", "jobs": JOBS, "rows": rows}))
+
+
+def add_fifty(data: Path) -> None:
+    """The job ``fifty``, with the reports of its trials where they would be."""
+    request = StartModelTraining(id="fifty", data_processing_job_id="dp", train_model_s3_location="s3://bucket/models",
+                                 max_hpo_number_of_training_jobs=TRIALS)
+    job = plans.new_job(request, job_id="fifty", now=1_600_000_000_000, source="s3://bucket/dp", memory_mib=256)
+    begun, first, trials = job.created_at, job.steps[0], []
+    strategy = Strategy(metric="acc", maximize=True, tunable=(), fixed={}, memory_mib=1024)
+    for number in range(TRIALS):
+        output, run_id = f"{job.prefix}/trials/{number}", f"{job.kind}-fifty-{begun:x}-trial{number + 1:03d}-1"
+        parameters: dict[str, ParameterValue] = {f"parameter-{i}": i for i in range(18)}
+        parameters["lr"] = 0.001 * (number + 1)
+        curve = [{"epoch": epoch, "loss": 2 / (epoch + number), "value": 1 - 1 / (epoch + 1 + number / 9), "seconds": epoch}
+                 for epoch in range(1, EPOCHS + 1)]
+        write_report(data, output, curve)
+        trials.append(Run(
+            id=run_id, kind=RunKind.TRIAL, number=number, name=f"fifty-{number}", state=RunState.SUCCEEDED, started_at=begun,
+            finished_at=begun + 60_000, usage=Usage(cpu_seconds=60.0, peak_memory_bytes=2**28), spec=RunSpec(
+                run_id=run_id, work=TrainWork(processed="s3://bucket/dp", output=output, parameters=parameters)),
+            result=msgspec.to_builtins(TrialResult(objective=1 - 1 / (number + 2), epoch=EPOCHS))))
+    write_report(data, plans.output_location(job), [])
+    done = tuple(replace(first.runs[0], id=f"{kind}-{begun:x}", kind=kind, state=RunState.SUCCEEDED, started_at=begun,
+                         result=msgspec.to_builtins(strategy)) for kind in (RunKind.STRATEGY, RunKind.TRANSFORM))
+    tuning = Step(name=StepName.TUNING, resource_name="tuning", status=Status.COMPLETED, runs=tuple(trials))
+    ended = replace(plans.with_step(job, tuning), status=Status.COMPLETED,
+                    steps=(replace(first, status=Status.COMPLETED, runs=done), tuning))
+    with closing(open_store(data / "despina.db")) as store:
+        store.create(job, invocation=None, max_active=JOBS)
+        claim = store.claim(now=2**62, until=2**62 + 1, key=(job.kind, job.id))
+        assert claim is not None
+        store.write(claim.lease, ended)
+        store.release(claim.lease, due_at=None)
+
+
+def write_report(data: Path, location: str, curve: Sequence[Mapping[str, float]]) -> None:
+    """``training-report.json`` at a location."""
+    folder = data / "s3" / location.removeprefix("s3://")
+    folder.mkdir(parents=True)
+    classes = {f"class-{i}": {"precision": 0.9, "recall": 0.9, "F1": 0.9, "support": 9} for i in range(20)}
+    metrics = {"acc": 0.9, "F1": 0.9, "count": 700, "classes": classes}
+    (folder / "training-report.json").write_text(json.dumps({
+        "model": "rgcn", "metric": "acc", "metrics": {"valid": metrics, "test": metrics}, "curve": curve,
+        "floor": {"name": "majority", "metrics": {"valid": metrics, "test": metrics}}}), encoding="utf-8")
 
 
 def check_complete() -> None:

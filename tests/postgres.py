@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from tests.ports import lasting_ports
 from tests.serving import PATIENCE_SECONDS, wait_for
 from tests.users import NOBODY
 
@@ -47,9 +47,7 @@ class Cluster:
         # The server refuses to run as root.
         as_root = os.geteuid() == 0
         self._user: dict[str, Any] = {"user": NOBODY, "group": _GROUP, "extra_groups": []} if as_root else {}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        (self.port,) = lasting_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     def make(self) -> None:

@@ -4,18 +4,17 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from tests.ports import lasting_ports
 from tests.serving import PATIENCE_SECONDS, wait_for
 
 OWNER = ("OWNERKEY", "owner-secret")
@@ -40,9 +39,7 @@ class Seaweed:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with ExitStack() as stack:
-            sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in _PORTS]
-            self._ports = dict(zip(_PORTS, (free.getsockname()[1] for free in sockets), strict=True))
+        self._ports = dict(zip(_PORTS, lasting_ports(len(_PORTS)), strict=True))
         self.port = self._ports["s3.port"]
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None

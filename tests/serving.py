@@ -41,8 +41,10 @@ def wait_for(what: str, look: Callable[[], T | None]) -> T:
 class Server:
     """``despina serve`` on a free port of loopback. It may be killed and started again on its data directory."""
 
-    def __init__(self, data_dir: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, *flags: str, environment: dict[str, str] | None = None,
+                 program: tuple[str, ...] = (sys.executable, "-m", "despina")) -> None:
         self.data_dir = data_dir
+        self._program = program
         self.url = ""
         self._flags = flags
         self._environment = {**os.environ, **(environment or {})}
@@ -53,7 +55,7 @@ class Server:
         self.data_dir.mkdir(exist_ok=True)
         with (self.data_dir / "server.log").open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "despina", "serve", "--port", "0", "--data-dir", str(self.data_dir), *self._flags],
+                [*self._program, "serve", "--port", "0", "--data-dir", str(self.data_dir), *self._flags],
                 stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment)
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:

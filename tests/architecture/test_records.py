@@ -10,7 +10,7 @@ from despina.core.endpoint import Endpoint
 from despina.core.frozen import RECORD_VERSION
 from despina.core.job import Job
 
-FORMS = {1: "61f615b531b4511e"}
+FORMS = {1: "7ec61c12ece8515d"}
 """By version: the checksum of all that a record may have in it."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
-from tests.browser.sites import MODES, Site, start_site
+from tests.browser.sites import MODES, Site, end_site, start_site
 from tests.browser.strict import AXE, DESK, Strict
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -47,7 +47,7 @@ def sites(set_up: None, tmp_path_factory: pytest.TempPathFactory, trained_data: 
     started = {mode: start_site(mode, folder / mode, trained_data) for mode in MODES}
     yield started
     for site in started.values():
-        site.server.stop()
+        end_site(site)
 
 
 @pytest.fixture(params=MODES)

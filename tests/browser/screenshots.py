@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -21,6 +21,7 @@ from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.recorded import HOUR, job, record
 from tests.exports import set_epochs
 from tests.serving import Server, wait_for
+from tests.wire.endpoints import created, wait_until_gone
 
 from despina.core.job import Status
 from despina.core.requests import StartDataProcessing, StartModelTraining
@@ -51,10 +52,18 @@ def _ask(page: Page) -> None:
     page.get_by_role("dialog").wait_for()
 
 
+def _predict(page: Page) -> None:
+    page.get_by_role("group", name="airport").get_by_role("button").nth(1).click()
+    page.get_by_role("region", name="continent of airport").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+
+
 PICTURES = (
     Picture("jobs", "/console/modeltraining"),
     Picture("cancel", "/console/modeltraining", _ask),
+    Picture("job", "/console/modeltraining/continents-1", height=1000),
     Picture("phone", "/console/modeltraining", width=390, height=780),
+    Picture("prediction", "/console/endpoints/continents", _predict, height=1330),
 )
 
 
@@ -69,6 +78,9 @@ def main(names: list[str]) -> None:
             work(server)
             take(server, chosen)
         finally:
+            with suppress(Exception):
+                server.boto3().delete_ml_endpoint(id="continents")
+                wait_until_gone(server, "continents")
             with suppress(Exception):
                 server.boto3().cancel_ml_model_training_job(id="continents-3")
                 server.wait_until_ended("modeltraining", "continents-3")
@@ -102,13 +114,14 @@ def work(server: Server) -> None:
                                        maxHPONumberOfTrainingJobs=1)
     for name in ("continents-1", "continents-2"):
         assert server.wait_until_ended("modeltraining", name)["status"] == "Completed"
+    created(server, "continents", job="continents-1")
     set_epochs(processed, 4000)
     client.start_ml_model_training_job(id="continents-3", dataProcessingJobId="airports", trainModelS3Location="s3://flights/models",
                                        maxHPONumberOfTrainingJobs=2, maxHPOParallelTrainingJobs=2)
 
     def both() -> bool:
-        runs = server.details("modeltraining", "continents-3")["details"]["runs"]
-        return [(run.get("progress") or {"step": 0})["step"] >= 60 for run in runs if run["kind"] == "trial"] == [True, True]
+        runs: list[dict[str, Any]] = server.details("modeltraining", "continents-3")["details"]["runs"]
+        return len([run for run in runs if run["kind"] == "trial" and (run.get("progress") or {}).get("step", 0) >= 60]) == 2
 
     wait_for("two trials that have come some way", both)
 

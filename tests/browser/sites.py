@@ -2,28 +2,35 @@
 
 import http.client
 import json
+import os
 import shutil
+import signal
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from tests.browser.recorded import of_every_status, record
-from tests.serving import PATIENCE_SECONDS, Server
-from tests.wire.guarded import Keys
+from tests.serving import PATIENCE_SECONDS, Server, wait_for
+from tests.wire.guarded import Keys, client
 
 from despina.auth.issuing import issue
 from despina.auth.secrets import load_box
+from despina.core import plans
+from despina.core.job import Job, JobKind
 from despina.core.principal import Principal
-from despina.store import open_key_store
+from despina.store import open_key_store, open_store
 
 MODES = ("open", "guarded")
+SERVED = "served"
+"""The endpoint that every site has, in service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A server with jobs of every status; a completed data-processing job ``dp`` and training job ``tr`` are real."""
+    """A server with jobs of every status; a completed data-processing job ``dp`` and training job ``tr``, and the endpoint that
+    serves its model, are real."""
 
     mode: str
     server: Server
@@ -42,10 +49,15 @@ class Site:
 def start_site(mode: str, folder: Path, trained: Path) -> Site:
     """A server on a copy of the data of another one that has trained."""
     shutil.copytree(trained, folder)
-    record(folder, of_every_status(time.time_ns() // 1_000_000))
+    jobs = of_every_status(time.time_ns() // 1_000_000)
+    record(folder, jobs)
+    _give_artefacts(folder, next(job for job in jobs if job.id == "moved-completed"))
     alice = {} if mode == "open" else principal(folder, "alice", "*")
     ruth = {} if mode == "open" else principal(folder, "ruth", "neptune-db:Get*", "neptune-db:List*")
     server = Server(folder, *(["--iam-auth"] if mode == "guarded" else [])).start()
+    neptune = client(server, alice) if alice else server.boto3()
+    neptune.create_ml_endpoint(id=SERVED, mlModelTrainingJobId="tr")
+    wait_for("the endpoint", lambda: neptune.get_ml_endpoint(id=SERVED)["status"] == "InService")
     return Site(mode=mode, server=server, keys=alice, reader=ruth, session=signed_in(server.url, alice) if alice else None)
 
 
@@ -63,6 +75,24 @@ def signed_in(url: str, keys: Keys) -> tuple[str, str]:
         assert response.status == 303, response.read()
         name, _, value = (response.getheader("Set-Cookie") or "").partition(";")[0].partition("=")
         return name, value
+
+
+def _give_artefacts(data: Path, job: Job) -> None:
+    """Put the artefacts of the training job ``tr`` where a recorded job would have its own."""
+    store = open_store(data / "despina.db")
+    trained = store.get(JobKind.MODEL_TRAINING, "tr")
+    store.close()
+    assert trained is not None
+    source, target = (data / "s3" / plans.output_location(one).removeprefix("s3://") for one in (trained, job))
+    shutil.copytree(source, target)
+
+
+def end_site(site: Site) -> None:
+    """End the server, and the endpoints that outlive it."""
+    site.server.stop()
+    for pid in site.server.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:

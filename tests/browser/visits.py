@@ -5,7 +5,9 @@ A new page needs an entry: a GET by an example of its path, a POST by a function
 
 from collections.abc import Callable
 
+from tests.browser import endpoint_visits
 from tests.browser.strict import Strict, sign_in
+from tests.wire.guarded import client
 
 from despina.core.job import JobKind
 
@@ -18,6 +20,13 @@ EXAMPLES: dict[str, str] = {
     "/console/modeltraining/{id}/cancel": "/console/modeltraining/continents-waiting/cancel",
     "/console/dataprocessing/{id}/cancel": "/console/dataprocessing/airports-waiting/cancel?clean=true",
     "/console/modeltransform/{id}/cancel": "/console/modeltransform/moved-waiting/cancel",
+    "/console/modeltraining/{id}": "/console/modeltraining/tr?trial=1&scale=log&sort=p:lr",
+    "/console/dataprocessing/{id}": "/console/dataprocessing/dp",
+    "/console/modeltransform/{id}": "/console/modeltransform/moved-failed",
+    "/console/modeltraining/{id}/log": "/console/modeltraining/tr/log",
+    "/console/dataprocessing/{id}/log": "/console/dataprocessing/dp/log",
+    "/console/modeltransform/{id}/log": "/console/modeltransform/moved-waiting/log",
+    **endpoint_visits.EXAMPLES,
 }
 """Pages that are looked at: a path for each pattern."""
 
@@ -46,10 +55,28 @@ def _cancel(kind: JobKind) -> Callable[[Strict], None]:
     return act
 
 
+def _create_endpoint(kind: JobKind, job: str) -> Callable[[Strict], None]:
+    def act(strict: Strict) -> None:
+        name = f"{strict.site.mode}-{kind}"
+        strict.open(f"/console/{kind}/{job}")
+        strict.page.get_by_label("Id of the new endpoint").fill(name)
+        with strict.expecting(404):  # what is made may be looked at elsewhere only
+            strict.page.get_by_role("button", name="Create endpoint").click()
+            strict.page.wait_for_url(f"**/console/endpoints/{name}")
+        api = client(strict.site.server, strict.site.keys) if strict.site.keys else strict.site.server.boto3()
+        assert api.get_ml_endpoint(id=name)["status"] in {"Creating", "InService"}
+        api.delete_ml_endpoint(id=name)
+
+    return act
+
+
 ACTIONS: dict[str, Callable[[Strict], None]] = {
     "/console/sign-in": _sign_in,
     "/console/sign-out": _sign_out,
     **{f"/console/{kind}/{{id}}/cancel": _cancel(kind) for kind in JobKind},
+    "/console/modeltraining/{id}/endpoint": _create_endpoint(JobKind.MODEL_TRAINING, "tr"),
+    "/console/modeltransform/{id}/endpoint": _create_endpoint(JobKind.MODEL_TRANSFORM, "moved-completed"),
+    **endpoint_visits.ACTIONS,
 }
 """Pages that something is sent to: what does so for each pattern."""
 

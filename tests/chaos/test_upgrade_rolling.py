@@ -14,14 +14,15 @@ from tests.serving import Server, wait_for
 import despina
 from despina.core.frozen import RECORD_VERSION
 
-CHANGES = {
-    "core/frozen.py": (f"RECORD_VERSION = {RECORD_VERSION}\n", f"RECORD_VERSION = {RECORD_VERSION + 1}\n"),
-    "core/job.py": ("    failed_sweeps: int = 0\n", '    failed_sweeps: int = 0\n    novelty: tuple[str, ...] = ("novel",)\n'),
-    "core/endpoint.py": ("    deleting: bool = False\n", "    deleting: bool = False\n    novelty: int = 1\n"),
-    "store/migrations.py": (
-        ')\n"""Entry', '    ("ALTER TABLE jobs ADD COLUMN novelty TEXT NOT NULL DEFAULT \'\'",),\n)\n"""Entry'),
-}
-"""What is other in the version to come: by file, what stands there now and what will."""
+CHANGES = (
+    ("core/frozen.py", f"RECORD_VERSION = {RECORD_VERSION}\n", f"RECORD_VERSION = {RECORD_VERSION + 1}\n"),
+    ("core/job.py", "    failed_sweeps: int = 0\n", '    failed_sweeps: int = 0\n    novelty: tuple[str, ...] = ("novel",)\n'),
+    ("core/job.py", "    version: int = RECORD_VERSION\n", "    version: int = RECORD_VERSION\n    novelty: int = 1\n"),
+    ("core/endpoint.py", "    deleting: bool = False\n", "    deleting: bool = False\n    novelty: int = 1\n"),
+    ("store/migrations.py", ')\n"""Entry',
+     '    ("ALTER TABLE jobs ADD COLUMN novelty TEXT NOT NULL DEFAULT \'\'",),\n)\n"""Entry'),
+)
+"""What is other in the version to come: a file, what stands there now and what will. Jobs, runs and endpoints get a field more."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def newer_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("newer")
     package = folder / "despina"
     shutil.copytree(Path(despina.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, (now, then) in CHANGES.items():
+    for name, now, then in CHANGES:
         text = (package / name).read_text(encoding="utf-8")
         assert text.count(now) == 1, name
         (package / name).write_text(text.replace(now, then), encoding="utf-8")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -191,6 +192,14 @@ def test_a_program_that_cannot_import_what_it_needs(ask: Ask, tmp_path: Path, mo
     assert "pip install 'despina[train]==" in (told.advice or "")
     assert "unset it" in (found(checks, "engine").advice or "")
     assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize(("changes", "text"), [
+    ({"coresAllowed": 1.5}, "allows the time of 1.5 cores"), ({"memoryBytes": 2**29}, "512.0 MiB of memory are free")])
+def test_what_is_made_of_a_machine_that_has_little(changes: dict[str, float], text: str) -> None:
+    machine: dict[str, Any] = {"versions": {}, "seconds": 1, "cores": 4, "coresAllowed": None, "memoryBytes": 2**34, **changes}
+    told = found(list(engines._found(machine, 1.0, local=True)), "cores and memory")
+    assert (told.status, text in told.found) == ("warning", True)
 
 
 def test_an_engine_that_is_not_there(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tests.exports import write_export
 from tests.serving import wait_for
 
 from despina.core.errors import DespinaError
-from despina.testing.server import running
+from despina.testing.server import Despina, running
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 120
@@ -196,6 +196,14 @@ def test_an_s3_server_of_the_environment_is_used_with_its_keys(monkeypatch: pyte
         assert server.client().list_ml_endpoints()["ids"] == [], "Despina knows the key, too"
         with pytest.raises(DespinaError, match=r"is on the S3 server http://127\.0\.0\.1:1"):
             server.s3_path("s3://bank/export")
+
+
+def test_the_page_has_all_that_there_is() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    for name in ("despina", "fresh_despina", "despina_settings"):
+        assert f"| `{name}` |" in page
+    public = {name for name in vars(Despina) if not name.startswith("_")} | {"url", "data_dir", "environment"}
+    assert {re.split(r"\W", name)[0] for name in re.findall(r"^\| `(\w+[^`]*)` \| ", page, flags=re.MULTILINE)} >= public
 
 
 def test_a_test_run_without_the_fixture_pays_nothing() -> None:

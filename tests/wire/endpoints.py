@@ -8,6 +8,7 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 from tests.serving import Server, wait_for
+from tests.wire.described import described
 
 Json = dict[str, Any]
 
@@ -24,6 +25,7 @@ def ask(server: Server, name: str, body: Json) -> Json:
     assert answer["ContentType"] == "application/json"
     found = json.loads(answer["Body"].read())
     assert isinstance(found, dict)
+    described().check("POST", f"/endpoints/{name}/invocations", 200, found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Thousands of signed requests that schemathesis makes of the served OpenAPI document: no 5xx, and only JSON."""
+"""Thousands of signed requests that schemathesis makes of the served OpenAPI document: no 5xx, and only JSON, as it says."""
 
 import json
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 from schemathesis.generation.modes import GenerationMode
 from tests.serving import PATIENCE_SECONDS, Server
+from tests.wire.described import Described
 from tests.wire.guarded import Keys, grant, issued
 
 EXAMPLES = 60
@@ -38,6 +39,10 @@ def test_generated_requests(guarded: Server) -> None:
     grant(guarded, "fuzzer", "neptune-db:*", "sagemaker:*", resource="*")
     keys = issued(guarded, "fuzzer")
     document = guarded.request("GET", "/openapi.json")[2]
+    described = Described(document)
+    # No endpoint is there to read it; what bodies they take is for tests/property/test_invocation_bodies.py.
+    document["paths"]["/endpoints/{id}/invocations"]["post"]["requestBody"]["content"]["application/json"]["schema"] = {
+        "type": "object"}
     count, statuses = 0, set[int]()
     with requests.Session() as session:
         for found in schemathesis.openapi.from_dict(document).get_all_operations():
@@ -50,7 +55,7 @@ def test_generated_requests(guarded: Server) -> None:
                 def one(case: Any) -> None:
                     nonlocal count
                     count += 1
-                    statuses.add(check(session, guarded, keys, case))
+                    statuses.add(check(session, guarded, keys, case, described))
 
                 with suppress(Unsatisfiable):  # nothing can be wrong with what takes nothing
                     one()
@@ -58,7 +63,7 @@ def test_generated_requests(guarded: Server) -> None:
     assert {200, 400, 404} <= statuses
 
 
-def check(session: requests.Session, server: Server, keys: Keys, case: Any) -> int:
+def check(session: requests.Session, server: Server, keys: Keys, case: Any, described: Described) -> int:
     """Send a case, signed, and look at its answer."""
     arguments = case.as_transport_kwargs(base_url=server.url)
     prepared = session.prepare_request(requests.Request(
@@ -79,6 +84,7 @@ def check(session: requests.Session, server: Server, keys: Keys, case: Any) -> i
     assert answer.headers["content-type"] == "application/json", told
     assert answer.headers["x-amzn-requestid"], told
     content = json.loads(answer.content)
+    described.check(prepared.method or "", urlsplit(prepared.url).path, answer.status_code, content)
     if answer.status_code == 200:
         return 200
     assert answer.status_code in CODES - {403}, told

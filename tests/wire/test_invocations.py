@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -199,11 +200,20 @@ def test_an_endpoint_that_nobody_asks_sleeps_and_wakes(start_server: Callable[..
     for _ in range(2):
         asleep = wait_for("sleep", lambda: (found := endpoint(server, "ep"))["details"]["asleep"] and found)
         assert asleep["status"] == "InService"
+        assert "Wake it up" in page(server, "/console/endpoints/ep"), "who only looks at its page wakes nobody"
         # The supervisor ends a moment after it has told how the program ended.
         wait_for("no process: what nobody asks costs nothing", lambda: not server.processes())
         assert ask(server, "ep", NODE)["output"]["nodes"][0]["predictions"], "the call that wakes it is answered"
+    assert 'name="topk"' in page(server, "/console/endpoints/ep?wake=yes")
     server.boto3().delete_ml_endpoint(id="ep")
     wait_for("its end", lambda: server.request("GET", "/ml/endpoints/ep")[0] == 404)
+
+
+def page(server: Server, path: str) -> str:
+    """A page of the console."""
+    with urllib.request.urlopen(server.url + path, timeout=PATIENCE_SECONDS) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 @pytest.fixture(scope="module")

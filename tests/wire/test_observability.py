@@ -4,7 +4,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +20,8 @@ import yaml
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.exports import set_epochs
 from tests.otlp import Receiver, attributes, receiving
-from tests.scraping import Scrape, scrape
-from tests.serving import Server, wait_for
+from tests.scraping import Scrape, read, scrape
+from tests.serving import PATIENCE_SECONDS, Server, wait_for
 
 from despina.telemetry.traces import open_traces
 
@@ -150,7 +152,8 @@ def test_the_store_and_the_reconciler_are_measured(told: Told) -> None:
 
 
 def test_what_a_limit_refuses_is_counted(tmp_path: Path) -> None:
-    environment = {"DESPINA_REQUESTS_PER_SECOND": "1", "DESPINA_MAX_BODY_BYTES": "10", "DESPINA_MAX_HEADER_BYTES": "1024"}
+    environment = {"DESPINA_REQUESTS_PER_SECOND": "1", "DESPINA_MAX_BODY_BYTES": "10", "DESPINA_MAX_HEADER_BYTES": "1024",
+                   "DESPINA_LOG_LEVEL": "DEBUG"}
     server = Server(tmp_path / "data", environment=environment).start()
     try:
         codes = [server.request("GET", "/ml/modeltraining")[0] for _ in range(4)]
@@ -165,6 +168,9 @@ def test_what_a_limit_refuses_is_counted(tmp_path: Path) -> None:
     assert found.value("despina_http_refused_total", limit="max_body_bytes") == 1
     assert found.value("despina_http_refused_total", limit="max_header_bytes") == 1
     assert found.total("despina_http_request_seconds_count", code="429") == codes.count(429)
+    asked = [line for line in server.log().splitlines() if "DEBUG despina.access: GET /ml/modeltraining: 200, " in line]
+    assert len(asked) == codes.count(200), "with DEBUG the log has every request"
+    assert all("[request_id=" in line and "operation=ListMLModelTrainingJobs]" in line for line in asked)
 
 
 def entries(server: Server) -> list[dict[str, Any]]:
@@ -299,6 +305,7 @@ def queries() -> dict[str, str]:
     """Every query of the dashboard and of the alerts, by where it stands."""
     deploy = Path(__file__).parents[2] / "deploy"
     dashboard = json.loads((deploy / "grafana" / "despina.json").read_text(encoding="utf-8"))
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
     found = {f"{panel['title']} {target['refId']}": target["expr"].replace("$__rate_interval", "5m")
              for panel in dashboard["panels"] for target in panel.get("targets", [])}
     rules = yaml.safe_load((deploy / "prometheus" / "despina.rules.yml").read_text(encoding="utf-8"))
@@ -332,3 +339,21 @@ def test_every_query_of_the_dashboard_and_of_the_alerts_asks_for_what_is_served(
             assert labels <= known | {"instance"} | ({"le"} if name.endswith("_bucket") else set()), (place, name)
             asked.add(family)
     assert {name for name in described if name.startswith("despina_")} <= asked, "what nobody looks at need not be served"
+
+
+def test_a_reconciler_has_a_port_for_its_metrics(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-m", "despina", "reconcile", "--data-dir", str(tmp_path), "--metrics-port", "0"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            url = re.search(r"Metrics are at (http://127\.0\.0\.1:\d+/metrics)\.", line)
+            assert url, line
+            with urllib.request.urlopen(url[1], timeout=PATIENCE_SECONDS) as answer:
+                found = read(answer.read().decode())
+        finally:
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    assert {"despina_reconciler_pass_seconds", "despina_job_queue_seconds", "despina_build_info"} <= set(found.types)
+    assert "despina_jobs" not in found.types, "that is for the API"
+    assert set(found.types) <= set(documented())

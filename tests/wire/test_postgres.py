@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.exports import set_epochs
 from tests.postgres import PASSWORD, Cluster
+from tests.scraping import scrape
 from tests.serving import PATIENCE_SECONDS, Server, wait_for
 from tests.wire.guarded import client, despina_keys, grant, issued
 
@@ -39,7 +40,11 @@ def test_servers_and_reconcilers_share_a_database_that_is_restarted(
         with postgresql.stopped():
             assert [server.request("GET", "/ml/modeltraining")[0] for server in (one, other)] == [500, 500]
             assert [other.request("GET", path)[0] for path in ("/readyz", "/healthz")] == [503, 200]
+            away = scrape(other)
+            assert (away.value("despina_store_up"), away.total("despina_jobs")) == (0, 0)
+            assert away.value("despina_http_request_seconds_count", operation="ListMLModelTrainingJobs", code="500") == 1
         wait_for("the servers to be ready", lambda: all(server.request("GET", "/readyz")[0] == 200 for server in (one, other)))
+        assert scrape(other).value("despina_jobs", kind="modeltraining", status="InProgress") == 1
 
         assert one.boto3().list_ml_model_training_jobs()["ids"] == ["tr"]
         assert other.boto3().cancel_ml_model_training_job(id="tr", clean=True)["status"] == "Stopping"

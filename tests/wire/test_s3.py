@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.exports import set_epochs
+from tests.scraping import scrape
 from tests.seaweed import Seaweed
 from tests.serving import PATIENCE_SECONDS, Server, wait_for
 from tests.wire.endpoints import ask, created
@@ -62,6 +63,9 @@ def test_jobs_read_and_write_buckets_and_outlive_the_death_of_their_server(
     with pytest.raises(client.exceptions.InternalFailureException, match=r"the S3 server at .* gave no answer in 5 s") as raised:
         server.boto3(retries={"max_attempts": 0}).start_ml_data_processing_job(id="late", **locations)
     assert raised.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "5"
+    told = scrape(server)
+    assert told.total("despina_s3_request_seconds_count", action="s3:ListBucket") > 1
+    assert told.total("despina_s3_errors_total") >= 3, "two buckets that there are not, and a server"
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(client.start_ml_data_processing_job, id="late", **locations)  # which asks again of itself
         seaweed.start()

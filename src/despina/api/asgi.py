@@ -124,6 +124,7 @@ class Api:
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-api")
         self._reads = Reads(self._threads) if networked else None
         metrics, endpoints = metrics or Metrics({}), EndpointMetrics()
+        self._endpoints = endpoints
         metrics.register(PlaneCollector(plane, endpoints))
         metrics.in_flight.set_function(lambda: self._limits.in_flight)
         self._measured = RequestMetrics(metrics)
@@ -250,7 +251,8 @@ class Api:
             from despina.api.console import edge
 
             return edge.Console(self._plane, settings=self._settings, cluster=self._cluster, gate=self._gate,
-                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, reads=self._reads)
+                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, reads=self._reads,
+                                metrics=self._endpoints, audit_folder=self._audit.folder if self._audit is not None else None)
 
         if self._console is None:
             self._console = asyncio.get_running_loop().run_in_executor(self._threads, opened)

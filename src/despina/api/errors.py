@@ -96,13 +96,35 @@ class Answer(NamedTuple):
 
 def answer(error: Exception, request_id: str) -> Answer:
     """The answer to a request that ended with this error. A failure of ours is logged with its traceback under the request's id."""
-    meaning = next((MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS), INTERNAL)
-    text = str(error)
+    meaning = meaning_of(error)
     if meaning is INTERNAL:
         logger.error("Request %s failed", request_id, exc_info=error)
+    body = msgspec.json.encode(document(error, request_id))
+    return Answer(meaning.status, [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-amzn-requestid", request_id.encode("ascii")),
+        (b"x-amzn-errortype", meaning.code.encode("ascii")),
+        *_headers(error),
+    ], body)
+
+
+def meaning_of(error: Exception) -> Meaning:
+    """What an error is on the wire."""
+    return next((MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS), INTERNAL)
+
+
+def document(error: Exception, request_id: str) -> dict[str, Any]:
+    """The body of the answer to a request that ended with this error."""
+    meaning, text = meaning_of(error), str(error)
+    if meaning is INTERNAL:
         text = f"An internal error occurred. The server's log says more under the request id {request_id}."
     more = {"OriginalStatusCode": error.status, "OriginalMessage": text} if isinstance(error, errors.ModelError) else {}
-    return _answer(meaning, text, request_id, _headers(error), more)
+    # A text may quote a lone surrogate from the request, which has no UTF-8.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) > MAX_TEXT:
+        text = text[:MAX_TEXT - 1] + "…"
+    return {"requestId": request_id, "code": meaning.code, "detailedMessage": text, "message": text, **more}
 
 
 def last_words(error: DespinaError, request_id: str, headers: Headers) -> bytes:
@@ -135,19 +157,3 @@ def _headers(error: Exception) -> Headers:
             # The rest of the body stands between here and the next request.
             return [(b"connection", b"close")]
     return []
-
-
-def _answer(meaning: Meaning, text: str, request_id: str, headers: Headers, more: dict[str, Any]) -> Answer:
-    # A text may quote a lone surrogate from the request, which has no UTF-8.
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    if len(text) > MAX_TEXT:
-        text = text[:MAX_TEXT - 1] + "…"
-    document: dict[str, Any] = {"requestId": request_id, "code": meaning.code, "detailedMessage": text, "message": text, **more}
-    body = msgspec.json.encode(document)
-    return Answer(meaning.status, [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-amzn-requestid", request_id.encode("ascii")),
-        (b"x-amzn-errortype", meaning.code.encode("ascii")),
-        *headers,
-    ], body)

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from despina.api.calls import Called
+from despina.api.latencies import Latencies, Seen
 from despina.api.service import ControlPlane
 from despina.core.endpoint import Endpoint
 from despina.core.errors import DespinaError, StoreError
@@ -71,10 +72,17 @@ class EndpointMetrics:
             measured = self._measured[endpoint_id] = Measured(endpoint_id, self._latency)
         return measured
 
+    def seen(self, endpoint_id: str) -> Seen:
+        """What was counted of an endpoint so far."""
+        measured = self._measured.get(endpoint_id)
+        return Seen(latencies=Latencies(bounds=QUICK, buckets=tuple(self._latency.child((endpoint_id,)).buckets)),
+                    errors=measured.errors if measured else 0, in_flight=measured.in_flight if measured else 0)
+
     def collect(self, endpoints: tuple[Endpoint, ...]) -> Iterator[Metric]:
         """Of these endpoints. What was counted of others is forgotten."""
         known = {endpoint.id for endpoint in endpoints}
-        self._measured = {name: measured for name, measured in self._measured.items() if name in known}
+        for name in set(self._measured) - known:
+            del self._measured[name]  # in place: the event loop goes on counting meanwhile
         self._latency.keep(set(known))
         info = GaugeMetricFamily("despina_endpoint_info", "An endpoint: its status, and the model and version in service.",
                                  labels=("endpoint", "status", "model", "version"))

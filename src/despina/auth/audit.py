@@ -86,6 +86,11 @@ class AuditLog:
         self._soon = soon
         self._waiting: list[bytes] = []
 
+    @property
+    def folder(self) -> Path:
+        """Where the files lie."""
+        return self._folder
+
     def write(self, entry: Entry) -> None:
         """Add an entry."""
         self._waiting.append(self._encode(entry) + b"\n")
@@ -151,7 +156,7 @@ class AuditLog:
 def read(folder: Path) -> Iterator[Entry]:
     """The entries, the oldest first; what is not one, such as a line that a full disk has cut short, is left out."""
     decoder = msgspec.json.Decoder(Entry)
-    for path in (*_put_aside_files(folder), folder / FILE):
+    for path in files(folder):
         try:
             file = path.open("rb")
         except FileNotFoundError:
@@ -162,6 +167,11 @@ def read(folder: Path) -> Iterator[Entry]:
                     yield decoder.decode(line)
                 except msgspec.MsgspecError:
                     continue
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of the log, the oldest first; the last one is written to, and need not be there."""
+    return [*_put_aside_files(folder), folder / FILE]
 
 
 def _put_aside_files(folder: Path) -> list[Path]:

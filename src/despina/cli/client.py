@@ -31,6 +31,10 @@ class ApiError(DespinaError):
         self.code = code
 
 
+class Unavailable(ApiError):
+    """The server cannot answer now: there are too many requests, or it has trouble of its own. Later it may."""
+
+
 def server_options() -> argparse.ArgumentParser:
     """What all verbs take that speak to a server; a parent of theirs."""
     parser = argparse.ArgumentParser(add_help=False)
@@ -118,7 +122,7 @@ class Client:
         code, message = str(answer.get("code")), str(answer.get("detailedMessage"))
         if code == "AccessDeniedException" and self._credentials is None:
             message += " (Requests are signed with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which are not set.)"
-        raise ApiError(code, message)
+        raise (Unavailable if status >= 500 or status == 429 else ApiError)(code, message)
 
 
 def _trusting(bundle: str | None) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from despina.cli import exits
-from despina.cli.client import NoAnswer
+from despina.cli.client import NoAnswer, Unavailable
 from despina.cli.waiting import PATIENCE_SECONDS, POLL_SECONDS
 
 
@@ -25,7 +25,7 @@ def show(read: Callable[[str], dict[str, Any]], *, over: Callable[[], bool], fol
         try:
             ended = not follow or over()
             answer = read(token)
-        except NoAnswer:
+        except (NoAnswer, Unavailable):
             if last_answer is None or time.monotonic() - last_answer > PATIENCE_SECONDS:
                 raise
             time.sleep(POLL_SECONDS)

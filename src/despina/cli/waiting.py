@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from despina.cli import exits
-from despina.cli.client import NoAnswer
+from despina.cli.client import NoAnswer, Unavailable
 
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
-"""How long a server that has answered before may be away, as when it is started anew."""
+"""How long a server that has answered before may be away or in trouble, as when it or its database is started anew."""
 QUIET_SECONDS = 10.0
 """How long no plain line tells of numbers that have grown."""
 
@@ -75,7 +75,7 @@ class Waiting:
         """None while a server that has answered before does not."""
         try:
             look = self._look(name, self._screen.columns)
-        except NoAnswer:
+        except (NoAnswer, Unavailable):
             if self._last_answer is None or time.monotonic() - self._last_answer > PATIENCE_SECONDS:
                 raise
             return None

@@ -7,7 +7,7 @@ makes changed copies.
 from enum import StrEnum
 from typing import Any
 
-from despina.core.frozen import Recorded
+from despina.core.frozen import RECORD_VERSION, Recorded
 from despina.core.pruning import Averages
 from despina.core.requests import StartRequests
 
@@ -186,6 +186,8 @@ class RunSpec(Recorded, frozen=True, kw_only=True):
     """The memory the run is expected to need, in MiB. Slots are given by it; it is not enforced."""
     traceparent: str | None = None
     """The trace that the program's work belongs to (W3C Trace Context). It is filled in when the run is submitted."""
+    version: int = RECORD_VERSION
+    """Of who laid it down: engines of older versions leave the run to those of this one."""
 
 
 class Usage(Recorded, frozen=True, kw_only=True):

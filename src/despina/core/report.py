@@ -51,7 +51,7 @@ class FeatureFacts(Read, frozen=True, kw_only=True):
     width: int = 0
     inferred: str | None = None
     dropped: str | None = None
-    missing: int | None = None
+    missing: int = 0
 
 
 class TypeFacts(Read, frozen=True, kw_only=True):

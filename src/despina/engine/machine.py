@@ -23,21 +23,42 @@ def this_machine() -> Slots:
 
 def memory_limits(proc: Path = PROC, groups: Path = GROUPS) -> Iterator[tuple[Path, int]]:
     """The memory limits, in bytes, of this process's control groups and of those around them, and the file of each."""
+    for file in _group_files("memory", VERSION_2, VERSION_1, proc, groups):
+        try:
+            limit = file.read_text().strip()
+        except OSError:
+            continue  # the root has no limit, and a container may not show the groups around it
+        if limit.isdigit():
+            yield file, int(limit)
+
+
+def cores_allowed(proc: Path = PROC, groups: Path = GROUPS) -> float | None:
+    """How much time of cores the control groups leave this process, in cores; None: all of it."""
+    allowed = []
+    for file in _group_files("cpu", "cpu.max", "cpu.cfs_quota_us", proc, groups):
+        try:
+            words = file.read_text().split()
+            if file.name != "cpu.max":
+                words += (file.parent / "cpu.cfs_period_us").read_text().split()
+        except OSError:
+            continue
+        if len(words) == 2 and all(word.isdigit() for word in words):
+            allowed.append(int(words[0]) / int(words[1]))
+    return min(allowed, default=None)
+
+
+def _group_files(controller: str, version_2: str, version_1: str, proc: Path, groups: Path) -> Iterator[Path]:
+    """The files of these names of this process's control groups and of those around them, whether they are there or not."""
     for line in (proc / "self" / "cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0":
-            root, name = groups, VERSION_2
-        elif "memory" in controllers.split(","):
-            root, name = groups / "memory", VERSION_1
+            root, name = groups, version_2
+        elif controller in controllers.split(","):
+            root, name = groups / controller, version_1
         else:
             continue
         group = root / path.lstrip("/")
         for folder in (group, *group.parents):
             if not folder.is_relative_to(root):
                 break
-            try:
-                limit = (folder / name).read_text().strip()
-            except OSError:
-                continue  # the root has no limit, and a container may not show the groups around it
-            if limit.isdigit():
-                yield folder / name, int(limit)
+            yield folder / name

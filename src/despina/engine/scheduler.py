@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from despina.core.frozen import RECORD_VERSION
 from despina.core.job import RunState
 from despina.engine.folder import RunClaim, RunFolder, Runs
 from despina.engine.journal import Journal
@@ -150,7 +151,8 @@ class Scheduler:
             claim = run.read_claim()
             if claim is None:
                 needs, submitted_at = run.read_needs(), run.submitted_at
-                if needs is not None and submitted_at is not None:
+                # Of a newer version's run the programs beside this engine may not know what to do.
+                if needs is not None and submitted_at is not None and needs.version <= RECORD_VERSION:
                     # Services do not wait behind runs that do not fit.
                     place = self._waiting[run_id] = Place(needs.share != 0, submitted_at, run_id, needs)
                     bisect.insort(self._queue, place)

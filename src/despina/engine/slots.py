@@ -15,10 +15,11 @@ class Slots(Recorded, frozen=True, kw_only=True):
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run asks for: the two fields of a ``RunSpec`` that matter here. Read from a spec of any version of Despina."""
+    """What a run asks for: the fields of a ``RunSpec`` that matter here. Read from a spec of any version of Despina."""
 
     share: int = 1
     memory_mib: int = 0
+    version: int = 1
 
 
 def grant(machine: Slots, taken: Sequence[Slots], needs: Needs) -> Slots | None:

@@ -43,6 +43,8 @@ class Export:
     added: int
     """Nodes that the graph which this one continues has not; all nodes if there is none."""
     warnings: tuple[str, ...]
+    missing: dict[str | EdgeType, dict[str, int]] = field(default_factory=dict)
+    """Type → feature → rows without a value, where there are any."""
 
 
 def read_export(folder: Path, configuration: ExportConfiguration, file_read: FileRead, earlier: Earlier | None = None) -> Export:
@@ -173,8 +175,11 @@ class _Reading:
             edges=tuple(EdgeEncodings(type=edge_type, features=encoded.encodings, dropped=encoded.dropped)
                         for edge_type, encoded in self.edge_features.items()),
             task=target.task, property_name=target.property_name, classes=target.classes)
+        missing: dict[str | EdgeType, dict[str, int]] = {kind: encoded.missing for kind, encoded in self.node_features.items()}
+        missing |= {edge_type: encoded.missing for edge_type, encoded in self.edge_features.items()}
         return Export(graph=graph, encodings=encodings, rows=self.rows, dropped_rows=self.dropped_rows, added=self.index.added(),
-                      warnings=(*self.configuration.warnings, *(warning for found in self.leaks for warning in found.result())))
+                      warnings=(*self.configuration.warnings, *(warning for found in self.leaks for warning in found.result())),
+                      missing=missing)
 
     def _sort(self, earlier: Earlier) -> None:
         """Put edge types into the order that they had: models know them by it."""
@@ -207,7 +212,8 @@ def _placed(encoded: EncodedFeatures, order: NDArray[np.int32], count: int) -> E
         raw[name] = [""] * count
         for index, cell in zip(order.tolist(), cells, strict=True):
             raw[name][index] = cell
-    return EncodedFeatures(features=placed, raw=raw, encodings=encoded.encodings, dropped=encoded.dropped)
+    return EncodedFeatures(features=placed, raw=raw, encodings=encoded.encodings, dropped=encoded.dropped,
+                           missing=encoded.missing)
 
 
 def _placed_hot(hot: Hot | None, order: NDArray[np.int32], count: int) -> Hot | None:

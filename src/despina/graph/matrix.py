@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class EncodedFeatures:
     encodings: dict[str, Encoding]
     dropped: dict[str, str] = field(default_factory=dict)
     """Feature name → why it has no part in the graph."""
+    missing: dict[str, int] = field(default_factory=dict)
+    """Feature name → rows without a value, where there are any."""
 
     @property
     def width(self) -> int:
@@ -77,7 +79,8 @@ def encode(features: Sequence[Feature], table: Table, findings: Findings) -> Enc
             log.info("feature %s: left out, since %s", name, NOTHING_VARIES)
             dropped[name] = NOTHING_VARIES
     in_order = {feature.name: encodings[feature.name] for feature, _ in resolved}
-    return apply(in_order, {feature.name: column for feature, column in resolved}, findings, dropped=dropped)
+    encoded = apply(in_order, {feature.name: column for feature, column in resolved}, findings, dropped=dropped)
+    return replace(encoded, missing=_missing({feature.name: table.column(feature.column) for feature in features}))
 
 
 def apply(encodings: dict[str, Encoding], columns: dict[str, Column], findings: Findings, *,
@@ -113,7 +116,12 @@ def apply(encodings: dict[str, Encoding], columns: dict[str, Column], findings: 
         features=Features(columns=spans, dense=matrix, hot=ones) if spans else None,
         raw={name: columns[name].text.fill_null("").to_list() for name, encoding in encodings.items()
              if isinstance(encoding, RawEncoding)},
-        encodings=encodings, dropped=dropped or {})
+        encodings=encodings, dropped=dropped or {}, missing=_missing(columns))
+
+
+def _missing(columns: dict[str, Column]) -> dict[str, int]:
+    counts = {name: int(column.missing.sum()) for name, column in columns.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _fill(encoding: Encoding, column: Column, out: NDArray[np.float32]) -> None:

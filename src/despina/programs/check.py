@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from despina.engine.machine import cores_allowed
 from despina.programs.confined import landlock_version
 from despina.programs.machine import available_memory, free_disk
 
@@ -34,8 +35,8 @@ def main(arguments: list[str]) -> int:
 
 
 def look() -> dict[str, Any]:
-    """What there is: ``versions``, ``seconds`` of importing them, ``cores``, ``memoryBytes`` and ``diskBytes`` that are free,
-    ``landlock`` (its version; null if the system has none). Raises ImportError."""
+    """What there is: ``versions``, ``seconds`` of importing them, ``cores``, ``coresAllowed`` by control groups (null: all),
+    ``memoryBytes`` and ``diskBytes`` that are free, ``landlock`` (its version; null if the system has none). Raises ImportError."""
     began = time.monotonic()
     modules = {name: import_module(name) for name in NEEDED}
     seconds = time.monotonic() - began
@@ -45,8 +46,8 @@ def look() -> dict[str, Any]:
     except OSError:
         landlock = None
     return {"versions": {"python": sys.version.split()[0], **{name: version(name) for name in ("despina", "torch", "polars")}},
-            "seconds": round(seconds, 1), "cores": len(os.sched_getaffinity(0)), "memoryBytes": available_memory(),
-            "diskBytes": free_disk(Path.cwd()), "landlock": landlock, "works": total == 3.0}
+            "seconds": round(seconds, 1), "cores": len(os.sched_getaffinity(0)), "coresAllowed": cores_allowed(),
+            "memoryBytes": available_memory(), "diskBytes": free_disk(Path.cwd()), "landlock": landlock, "works": total == 3.0}
 
 
 if __name__ == "__main__":

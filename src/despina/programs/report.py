@@ -31,6 +31,8 @@ class FeatureReport(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     """Of ``auto`` features: the encoding that the values showed."""
     dropped: str | None = None
     """Why the feature has no part in the graph."""
+    missing: int = 0
+    """Rows without a value."""
 
 
 class TypeReport(Frozen, frozen=True, kw_only=True):
@@ -110,12 +112,14 @@ def report(export: Export, configuration: ExportConfiguration, *, warnings: tupl
     nodes = tuple(TypeReport(
         type=node_type, count=count - len(graph.removed.get(node_type, ())), rows=export.rows.get(node_type, 0),
         removed=len(graph.removed.get(node_type, ())), sparse=_is_sparse(graph.features.get(node_type)),
-        features=_features([file for file in configuration.nodes if file.node_type == node_type], encodings.nodes.get(node_type)))
+        features=_features([file for file in configuration.nodes if file.node_type == node_type], encodings.nodes.get(node_type),
+                           export.missing.get(node_type, {})))
         for node_type, count in graph.node_counts.items())
     edges = tuple(TypeReport(
         type=entry.type, count=len(graph.edges[entry.type].indices), rows=export.rows.get(entry.type, 0),
         sparse=_is_sparse(graph.edge_features.get(entry.type)),
-        features=_features([file for file in configuration.edges if file.may_hold(entry.type)], entry))
+        features=_features([file for file in configuration.edges if file.may_hold(entry.type)], entry,
+                           export.missing.get(entry.type, {})))
         for entry in encodings.edges)
     return Report(
         task=graph.target.task, property=graph.target.property_name, nodes=nodes, edges=edges,
@@ -128,20 +132,21 @@ def _is_sparse(features: Features | None) -> bool:
     return features is not None and features.hot is not None
 
 
-def _features(files: Sequence[NodeFile | EdgeFile], encodings: TypeEncodings | EdgeEncodings | None) -> tuple[FeatureReport, ...]:
+def _features(files: Sequence[NodeFile | EdgeFile], encodings: TypeEncodings | EdgeEncodings | None,
+              missing: dict[str, int]) -> tuple[FeatureReport, ...]:
     if encodings is None:
         return ()
     configured = {feature.name: feature for file in files for feature in file.features}
-    return tuple(_feature(feature, encodings) for feature in configured.values())
+    return tuple(_feature(feature, encodings, missing.get(feature.name, 0)) for feature in configured.values())
 
 
-def _feature(feature: Feature, encodings: TypeEncodings | EdgeEncodings) -> FeatureReport:
+def _feature(feature: Feature, encodings: TypeEncodings | EdgeEncodings, missing: int) -> FeatureReport:
     encoding = encodings.features.get(feature.name)
     dropped = encodings.dropped.get(feature.name)
     if encoding is None:
-        return FeatureReport(name=feature.name, type=feature.type, width=0, dropped=dropped)
+        return FeatureReport(name=feature.name, type=feature.type, width=0, dropped=dropped, missing=missing)
     inferred = str(encoding.__struct_config__.tag) if feature.type is FeatureType.AUTO else None
-    return FeatureReport(name=feature.name, type=feature.type, width=encoding.width, inferred=inferred,
+    return FeatureReport(name=feature.name, type=feature.type, width=encoding.width, inferred=inferred, missing=missing,
                          dropped=None if isinstance(encoding, RawEncoding) else dropped)
 
 

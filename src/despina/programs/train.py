@@ -91,7 +91,8 @@ def run(work: TrainWork, context: Context) -> dict[str, Any]:
     else:
         checkpoint.save(out, objective.model, description)
     write_metrics(out, measured)
-    write_events(out, trained.curve, of_file.evaluation.metric, seconds_ago=time.monotonic() - ended)
+    write_events(out, trained.curve, of_file.evaluation.metric, parameters=write_parameters(given),
+                 seconds_ago=time.monotonic() - ended)
     write_json(out / FILE, training_report(
         graph, trained, value=value, correction=correction, model=of_file.model, metric=of_file.evaluation.metric, metrics=measured,
         hyperparameters=write_parameters(given), seed=SEED, warm_start=warm_start,

@@ -110,8 +110,17 @@ class Traces:
         else:
             yield
             return
-        with self._tracer.start_as_current_span(name, within, SpanKind.CLIENT if "." in name else SpanKind.INTERNAL, attributes):
-            yield
+        kind = SpanKind.CLIENT if "." in name else SpanKind.INTERNAL
+        with self._tracer.start_as_current_span(name, within, kind, attributes, record_exception=False,
+                                                set_status_on_exception=False) as span:
+            try:
+                yield
+            except FileNotFoundError:
+                raise  # of a store: that there is no such thing is an answer
+            except Exception as error:
+                span.record_exception(error)
+                span.set_status(StatusCode.ERROR, str(error))
+                raise
 
     @contextmanager
     def reconciling(self, job: Job) -> Iterator[None]:

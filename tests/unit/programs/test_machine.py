@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from despina.engine.machine import memory_limits
+from despina.engine.machine import cores_allowed, memory_limits
 from despina.programs.machine import available_memory, free_disk
 
 MIB = 2**20
@@ -52,6 +52,23 @@ def test_groups_of_version_1_and_of_a_container_that_does_not_show_them(tmp_path
     proc, groups = machine(tmp_path, cgroup="5:cpu:/c\n4:memory,hugetlb:/docker/c\n0::/\n")
     group(groups / "memory", str(400 * MIB), 100, 100, version=1)
     assert available_memory(proc=proc, groups=groups) == 400 * MIB
+
+
+def test_the_time_of_cores_that_control_groups_leave(tmp_path: Path) -> None:
+    proc, groups = machine(tmp_path, cgroup="0::/outer/inner\n")
+    assert cores_allowed(proc, groups) is None
+    (groups / "outer" / "inner").mkdir(parents=True)
+    (groups / "outer" / "inner" / "cpu.max").write_text("max 100000\n")
+    assert cores_allowed(proc, groups) is None
+    (groups / "outer" / "cpu.max").write_text("150000 100000\n")
+    assert cores_allowed(proc, groups) == 1.5
+    proc, groups = machine(tmp_path / "version-1", cgroup="5:cpu,cpuacct:/c\n0::/\n")
+    (groups / "cpu").mkdir(parents=True)
+    (groups / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    (groups / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert cores_allowed(proc, groups) is None
+    (groups / "cpu" / "cpu.cfs_quota_us").write_text("400000\n")
+    assert cores_allowed(proc, groups) == 4
 
 
 def test_a_limit_of_the_address_space(tmp_path: Path) -> None:

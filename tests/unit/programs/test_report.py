@@ -61,7 +61,8 @@ def test_the_report_of_an_export(run: Callable[..., Json]) -> None:
     assert report == {
         "status": "Completed", "task": "node_class", "property": "group", "dropped_rows": 0, "added_nodes": 6, "warnings": [],
         "nodes": [{"type": "person", "count": 6, "rows": 6, "removed": 0, "sparse": False, "features": [
-            {"name": "age", "type": "numerical", "width": 1}, {"name": "town", "type": "category", "width": 3}]}],
+            {"name": "age", "type": "numerical", "width": 1, "missing": 1},
+            {"name": "town", "type": "category", "width": 3, "missing": 1}]}],
         "edges": [{"type": KNOWS, "count": 4, "rows": 4, "removed": 0, "sparse": False, "features": [
             {"name": "weight", "type": "numerical", "width": 1}]}],
         "labels": [{"type": "person", "parts": {"train": 2, "valid": 1, "test": 1, "unlabelled": 1}, "classes": {
@@ -94,7 +95,8 @@ def test_it_says_what_auto_features_were_taken_for(run: Callable[..., Json]) -> 
         "few": {"type": "auto", "inferred": "category", "width": 3},
         "text": {"type": "auto", "inferred": "text_tfidf", "width": 11},
         "same": {"type": "auto", "inferred": "category", "width": 1}, "own": {"type": "auto", "width": 0, "dropped": DROPPED},
-        "none": {"type": "auto", "width": 0, "dropped": DROPPED}, "tags": {"type": "auto", "inferred": "category", "width": 13},
+        "none": {"type": "auto", "width": 0, "dropped": DROPPED, "missing": 40},
+        "tags": {"type": "auto", "inferred": "category", "width": 13},
         "vector": {"type": "auto", "inferred": "numerical", "width": 2}, "kept": {"type": "none", "width": 0},
         "once": {"type": "datetime", "width": 0, "dropped": NOTHING_VARIES}}
 

@@ -341,3 +341,32 @@ def test_arrays_that_somebody_else_has_written_are_served_as_the_toolkit_writes_
     assert [found["score"] for found in item["predictions"]] == sorted(scores[7].tolist(), reverse=True)
     with pytest.raises(RequestFault, match="this request needs the model itself"):
         ask(answers, {"data": {"nodes": [{"nodeId": "user-7"}]}, "explain": True})
+
+
+@pytest.mark.parametrize(("graph", "model", "explains"), [
+    (communities(), {}, True), (ratings(Task.EDGE_REGRESSION), {}, True), (fan_clubs(), {"gamma": 6.0}, False),
+], ids=["nodes", "edges", "embedding"])
+def test_what_a_model_is_about_is_enough_to_ask_it(serve: Serve, graph: Graph, model: Json, explains: bool) -> None:
+    answers = serve(graph, **model)
+    document = json.loads(answers.answer(answers.read(b'{"mode": "describe"}'), with_model=True))
+    told = document["description"]
+    assert document["task"] == graph.target.task
+    assert (told["explains"], told["takesSubgraphs"]) == (explains, True)
+    assert {kind["name"]: kind["count"] for kind in told["nodeTypes"]} == dict(graph.node_counts)
+    forward = {kind: len(csr.indices) for kind, csr in graph.edges.items() if not kind.is_reverse_in(graph.edges)}
+    assert {EdgeType(kind["source"], kind["relation"], kind["destination"]): kind["count"] for kind in told["edgeTypes"]} == forward
+    for kind in told["edgeTypes"]:
+        csr = graph.edges[EdgeType(kind["source"], kind["relation"], kind["destination"])]
+        ids = graph.node_ids[kind["source"]], graph.node_ids[kind["destination"]]
+        pairs = zip(*(end.tolist() for end in csr.ends()), strict=True)
+        there = {(ids[0][source], ids[1][destination]) for source, destination in pairs}
+        assert {(sample["headNodeId"], sample["tailNodeId"]) for sample in kind["samples"]} <= there
+        assert kind["samples"]
+    mode = "predict_tail" if document["task"] == Task.LINK_PREDICT else None
+    questions: list[tuple[Json, Json]] = [({}, {"nodes": [{"nodeId": sample} for sample in kind["samples"]]})
+                 for kind in told["nodeTypes"] if kind["predicted"]]
+    questions += [({"edgeType": ",".join((kind["source"], kind["relation"], kind["destination"]))}, {"edges": kind["samples"]})
+                  for kind in told["edgeTypes"] if kind["predicted"]]
+    assert questions
+    for given, items in questions:
+        assert all(item["predictions"] for item in ask(answers, {"mode": mode, "data": {"globalParameters": given, **items}}))

@@ -120,3 +120,23 @@ def test_tensorboard_reads_the_curves(place: Place) -> None:
         assert [scalar.step for scalar in scalars] == [1, 2, 3, 4, 5]
         assert [scalar.value for scalar in scalars] == pytest.approx([point[member] for point in curve])
         assert scalars[0].wall_time <= scalars[-1].wall_time <= time.time()
+
+
+def test_tensorboard_reads_the_hyperparameters(place: Place) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import metadata
+
+    place.prepare(communities())
+    train.run(TRAIN, place.context)
+    events = EventAccumulator(str(place.bucket / "model" / "events")).Reload()
+    begun, experiment = (events.SummaryMetadata(tag).plugin_data.content
+                         for tag in (metadata.SESSION_START_INFO_TAG, metadata.EXPERIMENT_TAG))
+    told = metadata.parse_session_start_info_plugin_data(begun).hparams
+    given = place.json("model/training-report.json")["hyperparameters"]
+    assert set(told) == set(given)
+    for name, value in given.items():
+        kind = told[name].WhichOneof("kind")
+        assert getattr(told[name], kind) == (json.dumps(value) if isinstance(value, list) else value), name
+        assert isinstance(value, bool) == (kind == "bool_value"), name
+    (measured,) = metadata.parse_experiment_plugin_data(experiment).metric_infos
+    assert measured.name.tag == "valid/acc"

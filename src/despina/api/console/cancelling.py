@@ -59,13 +59,13 @@ def _ask(kind: JobKind, request: ConsoleRequest) -> Reply:
     return request.render(
         "confirm_dialog.html" if request.fragment else "confirm.html",
         question=f"{what}{' and delete its artefacts' if clean and running else ''}?", texts=texts,
-        roles=_roles(request), deleted=job.prefix if clean else "", action=_url(kind, job.id),
+        roles=roles_to_choose(request), deleted=job.prefix if clean else "", action=_url(kind, job.id),
         hidden={"clean": str(clean).lower(), "back": back},
         yes="Cancel and delete" if clean and running else "Delete" if clean else "Cancel the job",
         no="Keep it going" if running else "Keep them")
 
 
-def _roles(request: ConsoleRequest) -> tuple[str, ...]:
+def roles_to_choose(request: ConsoleRequest) -> tuple[str, ...]:
     """The roles of which one must be named, because the cluster has no default."""
     group = request.settings.parameter_group
     return (group.roles or ()) if not group.default else ()

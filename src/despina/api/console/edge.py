@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -16,6 +17,7 @@ from despina.api import errors
 from despina.api.authentication import context, is_key_id
 from despina.api.calls import Call
 from despina.api.console import cookies
+from despina.api.console.descriptions import Descriptions
 from despina.api.console.page import ROOT, ConsoleRequest, Edge, Page, Reply
 from despina.api.console.protection import SECURITY_HEADERS, check_form
 from despina.api.console.static_files import StaticFile, StaticFiles
@@ -25,6 +27,7 @@ from despina.api.errors import Answer, MethodNotAllowed, UnknownPath
 from despina.api.foreign_sites import check_host
 from despina.api.invocations import WAIT_SECONDS, Invoker
 from despina.api.limits import ClientGone, Limits, read_body
+from despina.api.metrics import EndpointMetrics
 from despina.api.reads import Reads
 from despina.api.scope import Receive, Scope, client_host, header, origin, raw_path
 from despina.api.service import ControlPlane
@@ -64,14 +67,18 @@ class Console:
         sessions: Of people who have signed in; None: nobody has to.
         gate: Asked what they may do; None where ``sessions`` is.
         reads: How the stores are read where that means waiting.
+        metrics: What this process has seen of endpoints.
+        audit_folder: Of the audit log; None where there is none.
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None,
-                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None) -> None:
+                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None, metrics: EndpointMetrics,
+                 audit_folder: Path | None) -> None:
         self._plane, self._settings, self._cluster = plane, settings, cluster
         self._gate, self._sessions, self._limits, self._invoker = gate, sessions, limits, invoker
         self._reads = reads
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-console")
+        self._metrics, self._audit_folder, self._descriptions = metrics, audit_folder, Descriptions()
         self._static, self._table = StaticFiles(), Table(PAGES)
         self._templates = Templates(self._static, self._table.navigation)
 
@@ -195,7 +202,8 @@ class Console:
             id=call.request_id, page=visit.page, plane=self._plane, cluster=self._cluster, settings=self._settings, now=_now(),
             origin=origin(scope), target=visit.target, path=visit.path, query=visit.query, form=visit.form,
             credential=call.credential, token=visit.token,
-            edge=Edge(render=self._templates.render, authorize=authorize, invoke=invoke, open_session=open_session))
+            edge=Edge(render=self._templates.render, authorize=authorize, invoke=invoke, open_session=open_session,
+                      seen=self._metrics.seen, descriptions=self._descriptions, audit_folder=self._audit_folder))
         return await loop.run_in_executor(self._threads, handler, request)
 
     async def _failed(self, visit: "_Visit", error: Exception) -> Reply:

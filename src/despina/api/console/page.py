@@ -6,9 +6,13 @@ the console's error page, with the status that the API gives them.
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from despina.api import errors
+from despina.api.console.descriptions import Descriptions
+from despina.api.latencies import Seen
 from despina.api.service import ControlPlane
 from despina.api.settings import ApiSettings
 from despina.core.errors import AccessDenied, DespinaError
@@ -62,6 +66,12 @@ class Edge:
     invoke: Callable[[str, bytes], tuple[bytes, str]]
     open_session: Callable[[str, str, str], str]
     """From access key id, secret and session token to the value of the session's cookie. Raises AccessDenied."""
+    seen: Callable[[str], Seen]
+    """What this process has seen of an endpoint, by its id."""
+    descriptions: Descriptions
+    """What is known of the models that are served."""
+    audit_folder: Path | None
+    """Of the audit log; None: there is none, as nobody is known by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +106,11 @@ class ConsoleRequest:
         """A page, or a part of one, from a template, which finds ``request`` and ``navigation`` beside the values."""
         text = self.edge.render(template, {"request": self, **values})
         return Reply(status, [(b"content-type", HTML)], text.encode("utf-8", "replace"))
+
+    def render_error(self, error: Exception) -> Reply:
+        """The page that tells of an error, for a row's ``form_again`` that has nothing better to show."""
+        told = errors.document(error, self.id)
+        return self.render("error.html", status=errors.meaning_of(error).status, number=errors.meaning_of(error).status, **told)
 
     def redirect(self, path: str, **query: str) -> Reply:
         """Have the browser GET another page of the console."""

@@ -3,13 +3,28 @@
 from collections import defaultdict
 from urllib.parse import unquote
 
-from despina.api.console import cancelling, front, job_lists, sign_in
+from despina.api.console import (
+    activity,
+    cancelling,
+    endpoint_changes,
+    endpoint_page,
+    endpoints,
+    front,
+    job_lists,
+    job_page,
+    sign_in,
+)
 from despina.api.console.page import Page
 
 PAGES: tuple[Page, ...] = (
     *front.PAGES,
     *job_lists.PAGES,
+    *job_page.PAGES,
     *cancelling.PAGES,
+    *endpoints.PAGES,
+    *endpoint_page.PAGES,
+    *endpoint_changes.PAGES,
+    *activity.PAGES,
     *sign_in.PAGES,
 )
 

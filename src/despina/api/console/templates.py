@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from despina.api.console import formats
+from despina.api.console import formats, job_view
 from despina.api.console.page import Page
 from despina.api.console.static_files import StaticFiles
 
@@ -22,7 +22,7 @@ class Templates:
             lstrip_blocks=True)
         self._environment.globals.update(static=static.url, navigation=navigation)
         self._environment.filters.update(
-            when=formats.when, iso=formats.iso, duration=formats.duration, person=formats.person)
+            when=formats.when, iso=formats.iso, duration=formats.duration, person=formats.person, spent=job_view.spent)
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:
         """The text of a template with these values."""

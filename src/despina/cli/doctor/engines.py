@@ -143,7 +143,11 @@ def _found(found: dict[str, Any], seconds: float, *, local: bool) -> Iterator[Ch
     limits = [limit for _, limit in memory_limits() if limit < UNLIMITED] if local else []
     limit = f", of a control group's {tables.size(min(limits))}" if limits else ""
     text = f"{found['cores']} core{'s' * (found['cores'] != 1)}, {tables.size(found['memoryBytes'])} of memory are free{limit}"
-    if found["memoryBytes"] < LEAST_MEMORY:
+    allowed = found["coresAllowed"]
+    if allowed is not None and allowed < found["cores"]:
+        yield warning("cores and memory", f"{text}; a control group allows the time of {allowed:g} cores",
+                      "runs are planned for all cores, and slowed down: give the container a set of cores (cpuset) and no quota.")
+    elif found["memoryBytes"] < LEAST_MEMORY:
         yield warning("cores and memory", text, "a training needs about a gigabyte: end other programs, or raise the limit.")
     else:
         yield ok("cores and memory", text)

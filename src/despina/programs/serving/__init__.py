@@ -9,4 +9,5 @@
     links.py        tails and heads, and nearest neighbours
     inductive.py    a request's own subgraph: nodes and edges that the model has never seen
     explaining.py   what moved a prediction
+    describing.py   what the model is about
 """

@@ -9,7 +9,7 @@ import msgspec
 
 from despina.graph.graph import EdgeType
 from despina.programs.serving.artefacts import Artefacts
-from despina.programs.serving.bodies import MAX_PREDICTIONS, Body, Item, ItemFault, Parameters, RequestFault, read_body
+from despina.programs.serving.bodies import DESCRIBE, MAX_PREDICTIONS, Body, Item, ItemFault, Parameters, RequestFault, read_body
 from despina.programs.serving.links import nearest_nodes, predict_links
 from despina.programs.serving.properties import (
     Answer,
@@ -57,6 +57,8 @@ class Answers:
             NeedsModel: the artefacts do not answer it.
         """
         self._check_size(body)
+        if body.mode == DESCRIBE:
+            return self._description(with_model=with_model)
         live = body.subgraph is not None or body.explain
         if live and not with_model:
             raise NeedsModel
@@ -67,12 +69,7 @@ class Answers:
         else:
             find = self._finder(body, with_model=with_model)
             found = [_item(item, find) for item in items]
-        target = self.served.graph.target
-        document: dict[str, Any] = {"version": "v1", "task": target.task}
-        if target.property_name:
-            document["property"] = target.property_name
-        document["output"] = {"nodes" if body.data.nodes else "edges": found}
-        return _ENCODE(document)
+        return _ENCODE(self._begun() | {"output": {"nodes" if body.data.nodes else "edges": found}})
 
     @cached_property
     def live(self) -> "LiveModel | ScriptedModel":
@@ -82,6 +79,18 @@ class Answers:
         from despina.programs.serving.live import LiveModel
 
         return LiveModel.load(self.served)
+
+    def _begun(self) -> dict[str, Any]:
+        """What every answer begins with."""
+        target = self.served.graph.target
+        return {"version": "v1", "task": target.task} | ({"property": target.property_name} if target.property_name else {})
+
+    def _description(self, *, with_model: bool) -> bytes:
+        if not with_model:
+            raise NeedsModel  # no model, but its time
+        from despina.programs.serving.describing import describe
+
+        return _ENCODE(self._begun() | {"description": describe(self.served, scripted=self.scripted is not None)})
 
     def _check_size(self, body: Body) -> None:
         """Raise RequestFault if more predictions are asked for than an answer may have."""

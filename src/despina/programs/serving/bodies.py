@@ -1,7 +1,7 @@
 """What the body of an invocation may say.
 
 The form is that of the only public client of Neptune ML's endpoints (neptuneml-toolkit, ``NeptuneMLClient.invoke_endpoint``);
-``explain``, ``threshold`` and ``subgraph`` are Despina's own. Members that are not known are ignored.
+``explain``, ``threshold``, ``subgraph`` and the mode ``describe`` are Despina's own. Members that are not known are ignored.
 """
 
 from typing import Any
@@ -11,7 +11,9 @@ import msgspec
 from despina.core.errors import DespinaError
 from despina.graph.overlay import ALL
 
-MODES = ("predict_tail", "predict_head", "embed_knn", "node_predict", "edge_predict")
+DESCRIBE = "describe"
+"""The mode that asks for nothing but what the model is about."""
+MODES = ("predict_tail", "predict_head", "embed_knn", "node_predict", "edge_predict", DESCRIBE)
 MAX_ITEMS, MAX_PREDICTIONS = 10_000, 1_000_000
 """In one request, and in its answer."""
 
@@ -99,7 +101,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str = "v1"
     mode: str | None = None
-    data: Data
+    data: Data = Data()
     subgraph: Subgraph | None = None
     explain: bool = False
 
@@ -131,6 +133,8 @@ def read_body(content: bytes) -> Body:
     if given.exclude_flag not in {None, "", "mask"}:
         raise RequestFault(f"The value '{given.exclude_flag}' of 'exclude_flag' is not known: it must be 'mask', or left out.")
     items = len(data.nodes) + len(data.edges)
+    if body.mode == DESCRIBE:
+        return body
     if not items:
         raise RequestFault("The request asks for nothing: 'data' must have 'nodes' or 'edges'.")
     if data.nodes and data.edges:

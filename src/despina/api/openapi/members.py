@@ -1,4 +1,4 @@
-"""The members of requests and answers as JSON Schemas (draft 2020-12), for the OpenAPI document."""
+"""The members of requests as JSON Schemas (draft 2020-12)."""
 
 from typing import Any
 
@@ -6,9 +6,7 @@ import msgspec
 
 from despina.api.wire import Field, fields
 from despina.core import rules
-from despina.core.endpoint import EndpointStatus
 from despina.core.frozen import Frozen
-from despina.core.job import Status
 from despina.core.rules import MAX_ID_LENGTH, Items, OneOf, Range
 
 Schema = dict[str, Any]
@@ -107,44 +105,3 @@ def _object(members: tuple[Field, ...]) -> Schema:
     required = [field.member.wire for field in members if field.required]
     return {"type": "object", "properties": {field.member.wire: schema(field) for field in members}} | (
         {"required": required} if required else {})
-
-
-_STATUS: Schema = {"type": "string", "enum": [status.value for status in Status]}
-_ENDPOINT_STATUS: Schema = {"type": "string", "enum": [status.value for status in EndpointStatus]}
-_TEXT: Schema = {"type": "string"}
-_TIME: Schema = {"type": "integer", "description": "Milliseconds since 1970."}
-_RESOURCE: Schema = {
-    "type": "object", "description": "MlResourceDefinition.", "required": ["name", "arn", "status"], "properties": {
-        "name": _TEXT, "arn": _TEXT, "status": _STATUS, "outputLocation": _TEXT,
-        "failureReason": {"type": "string", "maxLength": 1024}, "cloudwatchLogUrl": _TEXT}}
-_MODEL: Schema = {"type": "object", "description": "MlConfigDefinition.", "required": ["name", "arn"],
-                  "properties": {"name": _TEXT, "arn": _TEXT}}
-
-ANSWERS: dict[str, Schema] = {
-    "Started": {"type": "object", "required": ["id", "arn", "creationTimeInMillis"],
-                "properties": {"id": _TEXT, "arn": _TEXT, "creationTimeInMillis": _TIME}},
-    "Listed": {"type": "object", "required": ["ids"], "properties": {
-        "ids": {"type": "array", "items": _TEXT}, "nextToken": _TEXT,
-        "jobs": {"type": "array", "items": {"$ref": "#/components/schemas/Job"}}}},
-    "Job": {"type": "object", "required": ["id", "status"], "properties": {
-        "id": _TEXT, "status": _STATUS, "processingJob": _RESOURCE, "hpoJob": _RESOURCE, "baseProcessingJob": _RESOURCE,
-        "mlModels": {"type": "array", "items": _MODEL}, "models": {"type": "array", "items": _MODEL},
-        "details": {"type": "object", "description": "Despina's own; docs/api.md has its members."}}},
-    "Endpoint": {"type": "object", "required": ["id", "status", "endpoint", "endpointConfig"], "properties": {
-        "id": _TEXT, "status": _ENDPOINT_STATUS, "endpoint": {**_RESOURCE, "properties": {
-            **_RESOURCE["properties"], "status": _ENDPOINT_STATUS}}, "endpointConfig": _MODEL,
-        "details": {"type": "object", "description": "Despina's own; docs/api.md has its members."}}},
-    "ListedEndpoints": {"type": "object", "required": ["ids"], "properties": {
-        "ids": {"type": "array", "items": _TEXT}, "nextToken": _TEXT,
-        "endpoints": {"type": "array", "items": {"$ref": "#/components/schemas/Endpoint"}}}},
-    "Deleted": {"type": "object", "required": ["status"], "properties": {"status": _ENDPOINT_STATUS}},
-    "Cancelled": {"type": "object", "required": ["status"], "properties": {"status": _STATUS}},
-    "Logged": {"type": "object", "required": ["run", "events", "nextForwardToken"], "properties": {
-        "run": _TEXT, "nextForwardToken": _TEXT,
-        "events": {"type": "array", "items": {"type": "object", "required": ["message"], "properties": {"message": _TEXT}}}}},
-    "Object": {"type": "object"},
-    "Error": {"type": "object", "required": ["requestId", "code", "detailedMessage", "message"], "properties": {
-        "requestId": _TEXT, "code": _TEXT, "detailedMessage": {"type": "string", "minLength": 1},
-        "message": {"type": "string", "minLength": 1}}},
-}
-"""The answers, by the name of their shape."""
