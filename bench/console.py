@@ -27,10 +27,11 @@ from msgspec.structs import replace
 
 from despina.api.console.table import PAGES, Table
 from despina.core import plans
+from despina.core.endpoint import Endpoint
 from despina.core.hyperparameters import Strategy, TrialResult
 from despina.core.job import ParameterValue, Run, RunKind, RunSpec, RunState, Status, Step, StepName, TrainWork, Usage
 from despina.core.requests import StartModelTraining
-from despina.store import open_store
+from despina.store import open_store, open_stores
 
 JOBS = 100_000
 JOB = "job-00050000"
@@ -58,6 +59,12 @@ TARGETS = {
     "job, no such log of data": f"/console/dataprocessing/{JOB}/log",
     "job, no such transform": f"/console/modeltransform/{JOB}",
     "job, no such log of transform": f"/console/modeltransform/{JOB}/log",
+    "endpoints": "/console/endpoints",
+    "endpoint": "/console/endpoints/bench",
+    "endpoint, new": "/console/new-endpoint",
+    "endpoint, update": "/console/endpoints/bench/update",
+    "endpoint, delete": "/console/endpoints/bench/delete",
+    "activity": "/console/activity",
     "sign-in": "/console/sign-in",
 }
 
@@ -71,6 +78,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="despina-bench-") as temporary:
         data = Path(temporary) / "data"
         fill(data, JOBS)
+        stores = open_stores(data / "despina.db")
+        stores.endpoints.create(Endpoint(id="bench", created_at=1_700_000_000_000, resource_name="bench-endpoint",
+                                         failure_reason="The model's artefacts are gone."), invocation=None, most=1)
+        stores.close()
         add_fifty(data)
         server, url = serve(data)
         try:
