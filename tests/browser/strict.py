@@ -27,6 +27,8 @@ class Strict:
         self.faults: list[str] = []
         self.seen: set[tuple[str, str]] = set()
         self._expected: set[int] = set()
+        self._told: set[int] = set()
+        """Those that were ever expected: the browser's own line about an answer may come some time after it."""
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
         page.on("requestfailed", self._on_failure)
@@ -36,6 +38,7 @@ class Strict:
     def expecting(self, *statuses: int) -> Iterator[None]:
         """Within this, answers of these statuses are no fault."""
         self._expected |= set(statuses)
+        self._told |= set(statuses)
         yield
         self.page.wait_for_load_state()
         self._expected -= set(statuses)
@@ -48,7 +51,7 @@ class Strict:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         failed = _FAILED_LOAD.match(message.text)
-        if message.type in {"error", "warning"} and not (failed and int(failed[1]) in self._expected):
+        if message.type in {"error", "warning"} and not (failed and int(failed[1]) in self._told):
             self.faults.append(f"console {message.type}: {message.text}")
 
     def _on_failure(self, request: Request) -> None:
