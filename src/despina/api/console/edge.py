@@ -72,8 +72,8 @@ class Console:
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None,
-                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None,
-                 metrics: EndpointMetrics, audit_folder: Path | None) -> None:
+                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None, metrics: EndpointMetrics,
+                 audit_folder: Path | None) -> None:
         self._plane, self._settings, self._cluster = plane, settings, cluster
         self._gate, self._sessions, self._limits, self._invoker = gate, sessions, limits, invoker
         self._reads = reads
