@@ -140,6 +140,14 @@ def test_trials_are_sorted_and_what_has_no_value_comes_last(query: dict[str, str
         assert [row.number for row in shown.rows] == numbers
 
 
+@pytest.mark.parametrize(("maximize", "order", "said"), [
+    (True, "asc", "descending"), (True, "desc", "ascending"), (False, "asc", "ascending"), (False, "desc", "descending")], ids=str)
+def test_the_heading_says_which_way_the_metric_goes(maximize: bool, order: str, said: str) -> None:
+    page = page_of(report_of(({}, 0.5), ({}, 0.1), maximize=maximize), f"sort=objective&order={order}")
+    assert page.count(f'aria-sort="{said}"') == 1
+    assert page.count("aria-sort") == 1
+
+
 def test_of_errors_the_least_comes_first() -> None:
     shown = trials(report_of(({}, 0.5), ({}, 0.1), maximize=False), NOW, {"sort": "objective"})
     assert [(row.number, row.is_best) for row in shown.rows] == [(2, True), (1, False)]
