@@ -8,34 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
-PATIENCE_SECONDS = 90
-"""How long a test waits for anything at all."""
-
-
-T = TypeVar("T")
-
-
-def wait_for(what: str, look: Callable[[], T | None]) -> T:
-    """What ``look`` finds, as soon as it finds something true."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    pause = threading.Event()
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, f"waited {PATIENCE_SECONDS} s for {what}"
-        pause.wait(0.02)
+__all__ = ["PATIENCE_SECONDS", "Server", "wait_for"]
 
 
 class Server:

@@ -1,6 +1,6 @@
 """The documentation against the code, in both directions: operations, parameters, errors, names of faults, settings; and every test
 that it names is there. Metrics: ``tests/wire/test_observability.py``; verbs and options: ``test_cli_docs.py``; the blocks of README
-and guide: ``tests/e2e/test_documentation.py``."""
+and guide: ``tests/browser/test_documentation.py``."""
 
 import re
 from pathlib import Path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.serving import wait_for
+from tests.waiting import wait_for
 
 from despina import app
 from despina.artifacts import open_artifacts

@@ -53,47 +53,44 @@ def test_right_after_the_acknowledgement(start_server: StartServer, export: Path
     assert_each_run_completed_once(server)
 
 
-def test_during_a_trial_which_goes_on_meanwhile(start_server: StartServer, export: Path) -> None:
-    server = start_server()
-    server.process(export)
+def test_during_a_trial_which_goes_on_meanwhile(start_server: StartServer, trained_data: Path) -> None:
+    server = start_server(data=trained_data)
     set_epochs(processed(server), 300)
-    train(server, "tr")
-    before = server.wait_for_run("modeltraining", "tr", "trial", step=1)
+    train(server, "again")
+    before = server.wait_for_run("modeltraining", "again", "trial", step=1)
     pids = server.processes()
     server.kill()
     assert set(pids) & set(server.processes()), "the trial outlives the server"
     server.start()
-    job = server.wait_until_ended("modeltraining", "tr")
+    job = server.wait_until_ended("modeltraining", "again")
     assert job["status"] == "Completed"
     assert [run["id"] for run in job["details"]["runs"] if run["kind"] == "trial"] == [before["id"]], "it was not started anew"
     assert_each_run_completed_once(server)
 
 
-def test_during_a_cancel(start_server: StartServer, export: Path) -> None:
-    server = start_server()
-    server.process(export)
+def test_during_a_cancel(start_server: StartServer, trained_data: Path) -> None:
+    server = start_server(data=trained_data)
     set_epochs(processed(server), 1_000_000)
-    train(server, "tr")
-    server.wait_for_run("modeltraining", "tr", "trial", step=1)
-    prefix = server.path(server.details("modeltraining", "tr")["details"]["prefix"])
-    assert server.boto3().cancel_ml_model_training_job(id="tr", clean=True)["status"] == "Stopping"
+    train(server, "again")
+    server.wait_for_run("modeltraining", "again", "trial", step=1)
+    prefix = server.path(server.details("modeltraining", "again")["details"]["prefix"])
+    assert server.boto3().cancel_ml_model_training_job(id="again", clean=True)["status"] == "Stopping"
     server.kill()
     server.start()
-    assert server.wait_until_ended("modeltraining", "tr")["status"] == "Stopped"
+    assert server.wait_until_ended("modeltraining", "again")["status"] == "Stopped"
     assert not prefix.exists()
     assert_each_run_completed_once(server)
 
 
-def test_between_two_trials(start_server: StartServer, export: Path) -> None:
-    server = start_server()
-    server.process(export)
+def test_between_two_trials(start_server: StartServer, trained_data: Path) -> None:
+    server = start_server(data=trained_data)
     set_epochs(processed(server), 200)
-    train(server, "tr", trials=2, parallel=1)
-    first = server.wait_for_run("modeltraining", "tr", "trial", step=1)
+    train(server, "again", trials=2, parallel=1)
+    first = server.wait_for_run("modeltraining", "again", "trial", step=1)
     server.kill()
     wait_for("the end of the first trial", (server.data_dir / "runs" / first["id"] / "exit.json").exists)
     server.start()
-    job = server.wait_until_ended("modeltraining", "tr")
+    job = server.wait_until_ended("modeltraining", "again")
     assert job["status"] == "Completed"
     trials = [run for run in job["details"]["runs"] if run["kind"] == "trial"]
     assert [run["number"] for run in trials] == [0, 1]
@@ -102,15 +99,14 @@ def test_between_two_trials(start_server: StartServer, export: Path) -> None:
 
 
 @pytest.mark.slow
-def test_again_and_again(start_server: StartServer, export: Path) -> None:
-    server, generator = start_server(), random.Random(7)
-    server.process(export)
-    train(server, "tr", trials=2, parallel=1)
+def test_again_and_again(start_server: StartServer, trained_data: Path) -> None:
+    server, generator = start_server(data=trained_data), random.Random(7)
+    train(server, "again", trials=2, parallel=1)
     for _ in range(8):
         for _ in range(generator.randrange(40)):
-            if server.details("modeltraining", "tr")["status"] != "InProgress":
+            if server.details("modeltraining", "again")["status"] != "InProgress":
                 break
         server.kill()
         server.start()
-    assert server.wait_until_ended("modeltraining", "tr")["status"] == "Completed"
+    assert server.wait_until_ended("modeltraining", "again")["status"] == "Completed"
     assert_each_run_completed_once(server)

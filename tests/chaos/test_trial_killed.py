@@ -13,20 +13,19 @@ from tests.serving import Server, wait_for
 EPOCHS = 600
 
 
-def test_a_trial_that_was_killed_goes_on_where_it_was(start_server: Callable[..., Server], export: Path) -> None:
-    server = start_server()
-    server.process(export)
+def test_a_trial_that_was_killed_goes_on_where_it_was(start_server: Callable[..., Server], trained_data: Path) -> None:
+    server = start_server(data=trained_data)
     set_epochs(server.path(server.details("dataprocessing", "dp")["processingJob"]["outputLocation"]), EPOCHS)
     server.boto3().start_ml_model_training_job(
-        id="tr", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
-    first = server.wait_for_run("modeltraining", "tr", "trial", step=2)
-    prefix = server.path(server.details("modeltraining", "tr")["details"]["prefix"])
+        id="again", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
+    first = server.wait_for_run("modeltraining", "again", "trial", step=2)
+    prefix = server.path(server.details("modeltraining", "again")["details"]["prefix"])
     wait_for("a state", lambda: list(prefix.glob("*/*/state/*.safetensors")))
     for pid in server.processes():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
-    job = server.wait_until_ended("modeltraining", "tr")
+    job = server.wait_until_ended("modeltraining", "again")
     assert job["status"] == "Completed", job
     trials = [run for run in job["details"]["runs"] if run["kind"] == "trial"]
     assert trials[0]["id"] != first["id"], "another attempt took its place"

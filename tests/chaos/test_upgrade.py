@@ -33,19 +33,19 @@ def make_older(path: Path) -> None:
             older.execute("UPDATE jobs SET body = ? WHERE seq = ?", (json.dumps(record).encode(), seq))
 
 
-def test_a_newer_version_goes_on_with_the_jobs_of_an_older_one(start_server: Callable[..., Server], export: Path) -> None:
-    server = start_server()
-    job = server.process(export)
+def test_a_newer_version_goes_on_with_the_jobs_of_an_older_one(start_server: Callable[..., Server], trained_data: Path) -> None:
+    server = start_server(data=trained_data)
+    job = server.details("dataprocessing", "dp")
     set_epochs(server.path(job["processingJob"]["outputLocation"]), 300)
     server.boto3().start_ml_model_training_job(
-        id="tr", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
-    trial = server.wait_for_run("modeltraining", "tr", "trial", step=1)
+        id="again", dataProcessingJobId="dp", trainModelS3Location="s3://test/models", maxHPONumberOfTrainingJobs=1)
+    trial = server.wait_for_run("modeltraining", "again", "trial", step=1)
     server.stop()
     make_older(server.data_dir / "despina.db")
 
     server.start()
     assert server.request("GET", "/ml/dataprocessing")[2]["ids"] == ["dp"]
-    ended = server.wait_until_ended("modeltraining", "tr")
+    ended = server.wait_until_ended("modeltraining", "again")
     assert ended["status"] == "Completed"
     assert [run["id"] for run in ended["details"]["runs"] if run["kind"] == "trial"] == [trial["id"]], "it went on meanwhile"
     assert server.request("GET", "/ml/endpoints")[2]["ids"] == []

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.contract.engine_world import PATIENCE, LocalWorld
 
+from despina.core.frozen import RECORD_VERSION
 from despina.core.job import RunState
 from despina.engine import open_local
 
@@ -30,6 +32,17 @@ def test_a_run_lives_in_a_folder_of_its_own_with_its_share_of_the_cores(world: L
     assert set(seen.result["environment"].values()) == {"2", "given"}
     world.engines[0].forget("run")
     assert [path.name for path in (world.folder / "runs").iterdir() if path.is_dir()] == []
+
+
+def test_a_run_of_a_newer_version_waits_for_an_engine_of_that_version_and_keeps_no_other_waiting(world: LocalWorld) -> None:
+    engine = world.open(cores=1)
+    engine.submit(replace(world.spec("newer", "succeed"), version=RECORD_VERSION + 1))
+    engine.submit(world.spec("ours", "succeed"))
+    assert world.end(engine, "ours").state is RunState.SUCCEEDED
+    assert engine.observe("newer").state is RunState.PENDING
+    assert not (world.runs / "newer" / "claim").exists()
+    engine.stop("newer")
+    assert world.end(engine, "newer").state is RunState.STOPPED
 
 
 def test_a_program_that_cannot_be_found_fails(world: LocalWorld) -> None:
