@@ -77,8 +77,8 @@ class Console:
         self._plane, self._settings, self._cluster = plane, settings, cluster
         self._gate, self._sessions, self._limits, self._invoker = gate, sessions, limits, invoker
         self._reads = reads
-        self._metrics, self._audit_folder, self._descriptions = metrics, audit_folder, Descriptions()
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-console")
+        self._metrics, self._audit_folder, self._descriptions = metrics, audit_folder, Descriptions()
         self._static, self._table = StaticFiles(), Table(PAGES)
         self._templates = Templates(self._static, self._table.navigation)
 
