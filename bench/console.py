@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from audited import fill_audit_log, fill_endpoints, principal, sign_in  # type: ignore[import-not-found]
 from list import Floor, exchange, fill, serve, url_address  # type: ignore[import-not-found]
 from msgspec.structs import replace
 
@@ -34,6 +35,7 @@ from despina.store import open_store
 
 JOBS = 100_000
 JOB = "job-00050000"
+ENDPOINT = "endpoint-50"
 TRIALS, EPOCHS = 50, 100
 TARGETS = {
     "front": "/console",
@@ -59,7 +61,22 @@ TARGETS = {
     "job, no such transform": f"/console/modeltransform/{JOB}",
     "job, no such log of transform": f"/console/modeltransform/{JOB}/log",
     "sign-in": "/console/sign-in",
+    "endpoints": "/console/endpoints",
+    "endpoint": f"/console/endpoints/{ENDPOINT}",
+    "endpoint, live part": f"/console/endpoints/{ENDPOINT}?fragment=live",
+    "endpoint, to be updated": f"/console/endpoints/{ENDPOINT}/update",
+    "endpoint, to be deleted": f"/console/endpoints/{ENDPOINT}/delete",
+    "endpoint, new": "/console/new-endpoint",
+    "activity, without names": "/console/activity",
+    "activity, without names, later": "/console/activity?before=1700050000000",
 }
+AUDITED = {
+    "activity": "/console/activity",
+    "activity, refused": "/console/activity?outcome=refused",
+    "activity, of one who did little": "/console/activity?who=rare",
+    "activity, of nobody": "/console/activity?who=nobody",
+}
+"""At a server with --iam-auth and an audit log of 17 files of 16 MiB."""
 
 
 def main() -> None:
@@ -71,10 +88,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="despina-bench-") as temporary:
         data = Path(temporary) / "data"
         fill(data, JOBS)
+        fill_endpoints(data)
         add_fifty(data)
         server, url = serve(data)
         try:
-            rows = [measure(data, url, name, rounds=options.rounds, requests=options.requests) for name in TARGETS]
+            rows = [measure(data, url, name, target, rounds=options.rounds, requests=options.requests)
+                    for name, target in TARGETS.items()]
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=60)
+        fill_audit_log(data)
+        keys = principal(data)
+        server, url = serve(data, "--iam-auth")
+        try:
+            session = sign_in(url_address(url), keys)
+            rows += [measure(data, url, name, target, rounds=options.rounds, requests=options.requests, session=session)
+                     for name, target in AUDITED.items()]
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(timeout=60)
@@ -136,13 +165,13 @@ def check_complete() -> None:
         raise SystemExit(f"TARGETS has none of {', '.join(missing)}.")
 
 
-def measure(data: Path, url: str, name: str, *, rounds: int, requests: int) -> dict[str, Any]:
-    address, target = url_address(url), TARGETS[name]
+def measure(data: Path, url: str, name: str, target: str, *, rounds: int, requests: int, session: str = "") -> dict[str, Any]:
+    address = url_address(url)
     # A browser sends the cookie that it was given; a page that sets one anew is not what is measured.
     head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
     with socket.create_connection(address) as connection:
-        first = exchange(connection, f"{head}\r\n".encode())
-        request = f"{head}Cookie: {cookie(first)}\r\n\r\n".encode()
+        given = session or cookie(exchange(connection, f"{head}\r\n".encode()))
+        request = f"{head}Cookie: {given}\r\n\r\n".encode()
         answer = exchange(connection, request)
     status = int(answer.split(b" ", 2)[1])
     assert status in {200, 303, 404}, answer[:300]

@@ -77,6 +77,16 @@ def test_the_dialog_by_keyboard_alone(open_page: Strict) -> None:
     expect(button).to_be_focused()
 
 
+def test_the_first_key_leads_past_the_navigation(open_page: Strict) -> None:
+    page = open_page.page
+    open_page.open("/console/modeltraining")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Name contains")).to_be_focused()
+
+
 def test_a_job_that_begins_and_ends_shows_so_without_a_reload(open_page: Strict) -> None:
     site, page = open_page.site, open_page.page
     open_page.open("/console/dataprocessing?name=live-")

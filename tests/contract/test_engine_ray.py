@@ -16,7 +16,7 @@ from tests.serving import wait_for
 from despina.core.job import Observation, RunState, TransformWork, Trial
 from despina.core.ports import Engine
 from despina.engine.ray import Orders, RayEngine
-from despina.engine.ray_jobs import RayJobs
+from despina.engine.ray_jobs import RayJobs, RayUnreachable
 
 
 @pytest.fixture
@@ -146,7 +146,15 @@ def test_a_cluster_whose_head_was_replaced_knows_no_run_and_takes_new_ones(world
     world.cluster.restart_head()
     is_in(world, engine, "run", None)
     assert engine.observe("run") == Observation(state=None)
-    engine.submit(world.spec("another", "obey"))
+
+    def submitted() -> bool:
+        try:
+            engine.submit(world.spec("another", "obey"))
+        except RayUnreachable:
+            return False  # a head that has just begun may be slow to answer
+        return True
+
+    world.until(submitted)
     world.call().say("succeed")
     assert world.end(engine, "another").state is RunState.SUCCEEDED
 

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import resource
 import socket
 import sqlite3
@@ -18,9 +19,11 @@ from tests.doctor.conftest import Ask, found, statuses
 from tests.serving import PATIENCE_SECONDS, Server
 from tests.users import unprivileged
 
+from despina import settings
 from despina.cli import main
 from despina.cli.doctor import configuration, machine, network, principals
 from despina.core.principal import Principal
+from despina.settings import Settings
 from despina.store import open_key_store
 
 SKEWED = """
@@ -63,6 +66,16 @@ def test_a_mistyped_variable_and_secrets_that_others_can_read(ask: Ask, tmp_path
     checks = ask(configuration.examine, config=str(file))
     assert [check.advice for check in checks if check.status == "warning"] == [
         "did you mean DESPINA_DATA_DIR? Unknown variables are ignored.", f"chmod 600 {file}"]
+
+
+def test_no_variable_that_despina_reads_is_taken_for_a_mistyped_one(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(settings.__file__).parent.rglob("*.py"))
+    of_settings = {f"DESPINA_{name.upper()}" for name in Settings.__struct_fields__}
+    names = set(re.findall(r"\bDESPINA_[A-Z0-9_]*[A-Z0-9]\b", source)) - of_settings
+    assert len(names) > 8
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert [check for check in ask(configuration.examine) if check.name == "environment"] == []
 
 
 def test_a_data_directory_that_can_be_used_is_left_as_it_was(ask: Ask, tmp_path: Path) -> None:

@@ -216,6 +216,19 @@ def test_cancel_with_clean_and_the_exit_status_of_wait(despina: Despina, endless
 
 
 @pytest.mark.usefixtures("trained")
+def test_lists_by_page_and_by_time(despina: Despina) -> None:
+    first = json.loads(despina("list", "--kind", "dataprocessing", "--max-items", "1", "--json").stdout)
+    second = json.loads(despina("list", "--kind", "dataprocessing", "--next-token", first["nextToken"], "--json").stdout)
+    ids = [job["id"] for job in (*first["jobs"], *second["jobs"])]
+    assert (len(first["jobs"]), ids[-1]) == (1, "dp")
+    assert len(set(ids)) == len(ids) > 1
+    assert "--next-token" in despina("list", "--kind", "dataprocessing", "--max-items", "1").stdout
+    created = str(second["jobs"][-1]["details"]["createdAt"])
+    assert json.loads(despina("list", "--created-before", created, "--json").stdout) == {"jobs": []}
+    assert json.loads(despina("list", "--created-after", "2200-01-01T00:00:00Z", "--json").stdout) == {"jobs": []}
+
+
+@pytest.mark.usefixtures("trained")
 def test_the_life_of_an_endpoint(despina: Despina, tmp_path: Path) -> None:
     def endpoints(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         return despina(*arguments, group="endpoints", **more)
@@ -274,6 +287,7 @@ def test_requests_are_signed_with_the_key_of_the_environment(tmp_path: Path, sta
     (["show", "nobody"], "There is no job 'nobody'"),
     (["cancel", "nobody", "--kind", "modeltraining"], "MLResourceNotFoundException"),
     (["list", "--max-items", "0"], "ConstraintViolationException"),
+    (["list", "--neptune-iam-role-arn", "nobody"], "is not the ARN of an IAM role"),
 ])
 def test_errors_are_told_in_one_line(despina: Despina, arguments: list[str], text: str) -> None:
     done = despina(*arguments)

@@ -16,7 +16,7 @@ from despina.testing.server import running
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "notebook" / "despina.ipynb"
 PROGRAMS = ROOT / ".venv-notebook" / "bin"
-TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 300
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_the_example_notebook(python: Path, start_server: Callable[..., Server],
     assert source.count('\\"port\\": 8182') == 1
     (tmp_path / "despina.ipynb").write_text(source.replace("8182", port), encoding="utf-8")
     done = subprocess.run(
-        [str(python.with_name("jupyter-execute")), "--output", "done.ipynb", "despina.ipynb"],
+        [str(python.with_name("jupyter-execute")), "--startup_timeout=180", "--output", "done.ipynb", "despina.ipynb"],
         cwd=tmp_path, capture_output=True, text=True,
         env=environment(tmp_path, AIR_ROUTES=str(ROOT / "examples" / "air-routes"),
                         REQUESTS_CA_BUNDLE=str(server.data_dir / "tls" / "cert.pem"), **keys),

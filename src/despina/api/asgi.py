@@ -251,8 +251,8 @@ class Api:
             from despina.api.console import edge
 
             return edge.Console(self._plane, settings=self._settings, cluster=self._cluster, gate=self._gate,
-                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, threads=self._threads,
-                                reads=self._reads, metrics=self._endpoints,
+                                sessions=self._sessions, limits=self._limits, invoker=self._invoker, reads=self._reads,
+                                metrics=self._endpoints,
                                 audit_folder=self._audit.folder if self._audit is not None else None)
 
         if self._console is None:

@@ -13,7 +13,7 @@ from despina.core.errors import UnreadableParameter
 from despina.core.frozen import Frozen
 
 _CHUNK = 256 * 1024
-MAX_READ = 64 * 2**20
+MAX_READ = 32 * 2**20
 """Bytes that one search reads; where it stops the next one may go on."""
 
 
@@ -83,7 +83,7 @@ def newest(folder: Path, wanted: Wanted, *, count: int, before: str | None = Non
     """
     start = _place(before) if before else None
     found: list[Entry] = []
-    decoder, read = msgspec.json.Decoder(Entry), 0
+    decoder, needles, read = msgspec.json.Decoder(Entry), wanted.needles(), 0
     for path in reversed(files(folder)):
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -94,9 +94,9 @@ def newest(folder: Path, wanted: Wanted, *, count: int, before: str | None = Non
             if start is not None and start[0] != known.st_ino:
                 continue
             end, start = (start[1] if start is not None else known.st_size), None
-            for lines, begin in _backwards(file, end, wanted.needles()):
+            for lines, begin in _backwards(file, end, needles):
                 for line, place in lines:
-                    entry = _entry(decoder, line)
+                    entry = _entry(decoder, line) if all(needle in line for needle in needles) else None
                     if entry is not None and wanted.fits(entry):
                         found.append(entry)
                         if len(found) == count:
@@ -123,9 +123,9 @@ def _backwards(file: int, end: int, needles: tuple[bytes, ...]) -> Iterator[tupl
         if place and not cut:
             rest = data
             continue
-        rest, whole = data[:cut], data[cut:]
-        fits = all(needle in whole for needle in needles)
-        yield (_lines(whole, place + cut) if fits else iter(()), place + cut)
+        rest = data[:cut]
+        fits = all(needle in data for needle in needles)
+        yield (_lines(data[cut:], place + cut) if fits else iter(()), place + cut)
 
 
 def _lines(whole: bytes, begin: int) -> Iterator[tuple[bytes, int]]:

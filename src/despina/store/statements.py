@@ -35,7 +35,9 @@ LIST = "SELECT id FROM jobs WHERE kind = :kind ORDER BY created_at DESC, seq DES
 
 POSITION = "SELECT created_at, seq FROM jobs WHERE kind = :kind AND id = :id"
 
-_AMONG = "kind = :kind AND created_at > :after AND (created_at, seq) < (:before, :seq) AND lower(id) LIKE :pattern ESCAPE '!'"
+# To SQLite's LIKE upper and lower case are the same, and lower() would double the time of a search.
+_AMONG = ("kind = :kind AND created_at > :after AND (created_at, seq) < (:before, :seq) "
+          "AND /*postgresql: lower */(id) LIKE :pattern ESCAPE '!'")
 
 LIST_FILTERED = f"SELECT id, created_at, seq FROM jobs WHERE {_AMONG} ORDER BY created_at DESC, seq DESC LIMIT :most"
 

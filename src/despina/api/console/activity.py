@@ -72,7 +72,8 @@ def _show(request: ConsoleRequest) -> Reply:
     kept = {name: request.query[name] for name in FILTERS if name in request.query}
     return request.render(
         "activity.html", rows=[_called(entry) for entry in found.entries], names=NAMES, outcomes=list(Outcome), problem=problem,
-        filtered=bool(kept), searched=found.searched // 2**20, first_url=f"{PATH}?{urlencode(kept)}" if before else "",
+        filtered=bool(kept), cut_short=len(found.entries) < ROWS and found.older is not None, searched=found.searched // 2**20,
+        first_url=f"{PATH}?{urlencode(kept)}" if before else "",
         next_url=f"{PATH}?{urlencode({**kept, 'before': found.older})}" if found.older else "")
 
 

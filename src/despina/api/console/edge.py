@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,8 @@ from despina.core.errors import AccessDenied, DespinaError, MalformedRequest, No
 from despina.core.names import Cluster
 from despina.core.principal import Credential
 
+THREADS = 4
+"""Where handlers run. Not those of the API: a page that waits for an endpoint holds up no job."""
 MAX_FIELDS = 200
 """Of a form."""
 SIGN_IN = f"{ROOT}/sign-in"
@@ -64,19 +66,19 @@ class Console:
     Args:
         sessions: Of people who have signed in; None: nobody has to.
         gate: Asked what they may do; None where ``sessions`` is.
-        threads: Where handlers run.
         reads: How the stores are read where that means waiting.
         metrics: What this process has seen of endpoints.
         audit_folder: Of the audit log; None where there is none.
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None,
-                 sessions: Sessions | None, limits: Limits, invoker: Invoker, threads: Executor, reads: Reads | None,
+                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None,
                  metrics: EndpointMetrics, audit_folder: Path | None) -> None:
         self._plane, self._settings, self._cluster = plane, settings, cluster
         self._gate, self._sessions, self._limits, self._invoker = gate, sessions, limits, invoker
-        self._threads, self._reads = threads, reads
+        self._reads = reads
         self._metrics, self._audit_folder, self._descriptions = metrics, audit_folder, Descriptions()
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-console")
         self._static, self._table = StaticFiles(), Table(PAGES)
         self._templates = Templates(self._static, self._table.navigation)
 

@@ -7,6 +7,7 @@ from despina.core.endpoint import Endpoint
 from despina.core.errors import AccessDenied, DespinaError, MissingMember, UnreadableParameter
 from despina.core.frozen import Frozen
 from despina.core.job import JobKind, Status
+from despina.core.principal import Caller
 from despina.core.requests import CancelJob, CreateEndpoint, ListJobs
 from despina.core.rules import Range, job_id
 
@@ -37,12 +38,17 @@ def _update(request: ConsoleRequest) -> Reply:
 
 def _create(request: ConsoleRequest) -> Reply:
     wish = _wish(request, request.form.get("id"), update=False)
-    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, request.caller()).id}")
+    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, _caller(request)).id}")
 
 
 def _replace(request: ConsoleRequest) -> Reply:
     wish = _wish(request, request.path["id"], update=True)
-    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, request.caller()).id}")
+    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, _caller(request)).id}")
+
+
+def _caller(request: ConsoleRequest) -> Caller:
+    """Who calls; the form's number has a button that is pressed twice do one thing."""
+    return Caller(arn=request.caller().arn, invocation=f"console-{request.form['once']}" if "once" in request.form else None)
 
 
 def _again(request: ConsoleRequest, error: DespinaError) -> Reply:

@@ -8,6 +8,7 @@ import msgspec
 
 from despina.api.console.descriptions import Described
 from despina.api.console.endpoints import PATH, client
+from despina.api.console.job_log import plain
 from despina.api.console.latency_chart import drawn
 from despina.api.console.page import ConsoleRequest, Page, Reply
 from despina.api.console.prediction_form import (
@@ -151,7 +152,7 @@ def _log(request: ConsoleRequest, endpoint: Endpoint) -> Values | None:
             data, after = data[-LOG_CHUNK:] + more, end
     except JobNotFound:
         return None
-    lines = data.decode("utf-8", "replace").splitlines()
+    lines = plain(data).rstrip("\n").split("\n")
     return {"run": run, "text": "\n".join(lines[-LOG_LINES:]), "left_out": len(lines) > LOG_LINES}
 
 
