@@ -120,7 +120,7 @@ class S3Server:
         if isinstance(fault, FileNotFoundError) or (status and status[1] == "412"):
             return FileNotFoundError(f"There is no {location}, or not in the version that was asked for.")
         final = status is not None and status[1].startswith(("4", "501")) and status[1] not in {"408", "429"}
-        final = final and code not in _ALTERED
+        final = (final and code not in _ALTERED) or code == "NotImplemented"
         if final or isinstance(fault, ValueError) or type(fault).__name__ in {"InvalidPathError", "NotSupportedError"}:
             return ArtifactError(f"Cannot {verb} {location}: {_first_line(fault)}")
         return None

@@ -61,7 +61,8 @@ def test_that_of_a_temporary_key_ends_with_it() -> None:
         check(text, credential(guest.key), NOW + 60_000)
 
 
-@pytest.mark.parametrize(("secret", "token"), [("wrong", ""), (ISSUED.secret, "a token"), ("", ""), (ISSUED.secret + "x", "")])
+@pytest.mark.parametrize(("secret", "token"), [("wrong", ""), (ISSUED.secret, "a token"), ("", ""), (ISSUED.secret + "x", "")],
+                         ids=["another secret", "a token too many", "nothing", "a longer secret"])
 def test_what_does_not_belong_together_opens_none(secret: str, token: str) -> None:
     with pytest.raises(AccessDenied, match=r"^The access key id or the secret access key is not right\."):
         SESSIONS.sign_in(credential(), secret=secret, token=token, now=NOW)
