@@ -1,7 +1,14 @@
-"""What bench/console.py needs beside jobs: endpoints, an audit log that is as large as it gets, and somebody who may read it."""
+"""What bench/console.py needs beside jobs: endpoints, an audit log that is as large as it gets, and somebody who may read it.
+
+    python bench/audited.py
+
+prints the processor time that looking entries of such a log up takes.
+"""
 
 import http.client
 import json
+import statistics
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlencode
@@ -9,6 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from despina.auth.audit import FILE, KEPT, MAX_BYTES, Entry
+from despina.auth.audit_search import Outcome, Wanted, newest
 from despina.auth.issuing import issue
 from despina.auth.secrets import load_box
 from despina.core.endpoint import Endpoint
@@ -78,3 +86,19 @@ def sign_in(address: tuple[str, int], keys: tuple[str, str]) -> str:
     assert answer.status == 303, answer.read()
     connection.close()
     return (answer.getheader("Set-Cookie") or "").partition(";")[0]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="despina-bench-") as temporary:
+        fill_audit_log(Path(temporary))
+        for wanted in (Wanted(), Wanted(outcome=Outcome.REFUSED), Wanted(principal="rare"), Wanted(principal="nobody")):
+            times = []
+            for _ in range(9):
+                began = time.process_time()
+                found = newest(Path(temporary) / "audit", wanted, count=50)
+                times.append((time.process_time() - began) * 1000)
+            print(f"{wanted}: {len(found.entries)} found in {found.searched:,} bytes, {statistics.median(times):.1f} ms of a core")
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from despina.engine.ending import end_runs
+
 ROOT = Path(__file__).parents[1]
 PATIENCE_SECONDS = 180
 _BLOCK = re.compile(r"^```(sh|bash|python)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
@@ -79,8 +81,9 @@ class Reader:
         return done.stdout
 
     def close(self) -> None:
-        """End what still runs."""
+        """End what still runs, endpoints that outlive their server included."""
         self._stop_server()
+        end_runs(self.folder / "despina-data" / "runs")
         if self._session is not None:
             self._session.kill()
             _let_go(self._session)

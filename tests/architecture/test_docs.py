@@ -1,6 +1,6 @@
 """The documentation against the code, in both directions: operations, parameters, errors, names of faults, settings; and every test
 that it names is there. Metrics: ``tests/wire/test_observability.py``; verbs and options: ``test_cli_docs.py``; the blocks of README
-and guide: ``tests/e2e/test_documentation.py``."""
+and guide: ``tests/browser/test_documentation.py``."""
 
 import re
 from pathlib import Path
@@ -20,6 +20,9 @@ ELSEWHERE_READ = {"DESPINA_CONFIG", "DESPINA_SECRETS_KEY", "DESPINA_LOG_LEVEL", 
 """Variables that are no fields of ``Settings``."""
 FOR_PROGRAMS = {"DESPINA_RUN_FOLDER", "DESPINA_RUN_ID", "DESPINA_S3_FOLDER"}
 """What an engine tells its programs: nobody sets these."""
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def page(name: str) -> str:
@@ -92,3 +95,24 @@ def test_every_test_it_names_is_there() -> None:
     assert len(named) > 20
     for name in named:
         assert f"def {name}(" in source, name
+
+
+def test_every_link_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")]
+    lost = [f"{one.relative_to(ROOT)}: {link}" for one in pages for link in LINK.findall(one.read_text(encoding="utf-8"))
+            if not link.startswith(("http://", "https://")) and not leads(one, link)]
+    assert lost == []
+
+
+def leads(one: Path, link: str) -> bool:
+    """Whether there are the file and the heading that a link on a page names."""
+    path, _, heading = link.partition("#")
+    target = one.parent / path if path else one
+    if not heading or target.suffix != ".md":
+        return target.exists()
+    return target.is_file() and heading in {anchor(line) for line in HEADING.findall(target.read_text(encoding="utf-8"))}
+
+
+def anchor(heading: str) -> str:
+    """The name that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -10,8 +10,13 @@ from tests.serving import PATIENCE_SECONDS, Server
 
 SCRIPT = """
 import json, sys, warnings
-from despina.cli import main
-uri, *arguments = sys.argv[1:]
+from despina.cli import export, main
+uri, before, *arguments = sys.argv[1:]
+# as it was while it trained
+job = json.loads(before)
+experiment = export._Experiment(uri, "colours")
+(trial,) = [run for run in job["details"]["runs"] if run["kind"] == "trial"]
+experiment.export_trial(job, trial, None, experiment.export_job(job))
 for _ in range(2):
     assert main(["export", "mlflow", "tr", "--tracking-uri", uri, "--experiment", "colours", *arguments]) == 0
 from mlflow.tracking import MlflowClient
@@ -29,7 +34,13 @@ print(json.dumps([
 def test_a_training_job_is_exported_and_exported_again(start_server: Callable[..., Server], trained_data: Path,
                                                        tmp_path: Path) -> None:
     server = start_server(data=trained_data)
-    arguments = ["--endpoint-url", server.url, "--data-dir", str(server.data_dir)]
+    before = server.details("modeltraining", "tr")
+    before["status"], before["mlModels"] = "InProgress", []
+    for run in before["details"]["runs"]:
+        if run["kind"] == "trial":
+            run["state"] = "running"
+            del run["finishedAt"], run["objective"]
+    arguments = [json.dumps(before), "--endpoint-url", server.url, "--data-dir", str(server.data_dir)]
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, f"sqlite:///{tmp_path}/mlflow.db", *arguments],
                           cwd=tmp_path, text=True, capture_output=True, check=False, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]

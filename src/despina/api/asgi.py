@@ -252,8 +252,7 @@ class Api:
 
             return edge.Console(self._plane, settings=self._settings, cluster=self._cluster, gate=self._gate,
                                 sessions=self._sessions, limits=self._limits, invoker=self._invoker, reads=self._reads,
-                                metrics=self._endpoints,
-                                audit_folder=self._audit.folder if self._audit is not None else None)
+                                metrics=self._endpoints, audit_folder=self._audit.folder if self._audit is not None else None)
 
         if self._console is None:
             self._console = asyncio.get_running_loop().run_in_executor(self._threads, opened)

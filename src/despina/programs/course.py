@@ -7,7 +7,9 @@ from despina.programs.context import Context
 SIGN_OF_LIFE = 5.0
 """Seconds between two lines of progress within an epoch."""
 SPAN_NS = 1_000_000_000
-"""Epochs that are shorter are told in one span of their trace: there may be thousands."""
+SPAN_SHARE = 100
+"""A span of the trace has epochs of a second at least, and of a hundredth of the training so far: there may be any number of
+epochs, and of a day's training there are some hundreds of spans."""
 
 
 class Course:
@@ -22,7 +24,8 @@ class Course:
 
     def __init__(self, context: Context, *, epochs: int, metric: str, until: int | None) -> None:
         self._context, self._epochs, self._metric, self._until = context, epochs, metric, until
-        self._span, self._first = time.time_ns(), 1
+        self._begun = self._span = time.time_ns()
+        self._first = 1
         self._last: tuple[int, float | None, float | None, float | None, float | None] = (0, None, None, None, None)
         self._tell()
 
@@ -32,7 +35,8 @@ class Course:
         they are known."""
         self._last = epoch, value, best, loss, rate
         self._tell()
-        if time.time_ns() - self._span >= SPAN_NS:
+        now = time.time_ns()
+        if now - self._span >= max(SPAN_NS, (now - self._begun) // SPAN_SHARE):
             self.end()
 
     def end(self) -> None:

@@ -47,9 +47,12 @@ class SqlJobStore:
 
     def list_ids(self, query: ListQuery) -> Page:
         """See ``JobStore``. The time it takes depends on ``limit``, not on the number of jobs (but with ``name_contains``)."""
+        # Whoever polls asks the same again and again.
         if (query.statuses, query.name_contains, query.created_after, query.created_before, query.after) == _NO_FILTERS:
-            # What nearly every client asks for, many of them again and again.
             return self._database.recall((query.kind, query.limit), lambda: self._newest(query))
+        return self._database.recall(query, lambda: self._among(query))
+
+    def _among(self, query: ListQuery) -> Page:
         before, seq = paging.upper(query, self._position(query))
         values = {"kind": query.kind.value, "after": paging.lower(query), "before": before, "seq": seq,
                   "pattern": _containing(query.name_contains or ""), "most": query.limit + 1}

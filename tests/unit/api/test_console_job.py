@@ -26,7 +26,9 @@ from despina.core.job import Job, JobKind, RunState, Status, TrainWork, Usage
 from despina.core.names import Cluster
 from despina.core.report import Course, DataReport, JobReport, ModelReport, Point
 from despina.core.requests import CustomTraining, StartModelTraining
+from despina.core.roles import ParameterGroup
 
+NO_ROLES = ParameterGroup()
 TABLE = Table(PAGES)
 TEMPLATES = Templates(StaticFiles(), TABLE.navigation)
 
@@ -49,7 +51,7 @@ def training_job(*states: RunState) -> Job:
     return with_trials(plans.new_job(request, job_id="tr", now=NOW, source="s3://bucket/processed", memory_mib=1), *states)
 
 
-def page_of(report: JobReport, query: str = "", *, allowed: bool = True) -> str:
+def page_of(report: JobReport, query: str = "", *, allowed: bool = True, group: ParameterGroup = NO_ROLES) -> str:
     job = report.job
     (methods, path), target = TABLE.find(f"/console/{job.kind}/{job.id}"), f"/console/{job.kind}/{job.id}"
     assert methods is not None
@@ -60,7 +62,7 @@ def page_of(report: JobReport, query: str = "", *, allowed: bool = True) -> str:
 
     request = ConsoleRequest(
         id="request", page=methods["GET"], plane=ControlPlane(Reported(report), FakeEndpoints()), cluster=Cluster(), token="token",
-        settings=ApiSettings(), now=NOW + 60_000, origin="http://localhost", target=target, path=path,
+        settings=ApiSettings(parameter_group=group), now=NOW + 60_000, origin="http://localhost", target=target, path=path,
         query=dict(pair.split("=") for pair in query.split("&") if pair),
         edge=Edge(render=TEMPLATES.render, authorize=authorize, invoke=lambda *_: (b"", ""), open_session=lambda *_: "",
                   seen=EndpointMetrics().seen, descriptions=Descriptions(), audit_folder=None))
@@ -140,6 +142,14 @@ def test_trials_are_sorted_and_what_has_no_value_comes_last(query: dict[str, str
         assert [row.number for row in shown.rows] == numbers
 
 
+@pytest.mark.parametrize(("maximize", "order", "said"), [
+    (True, "asc", "descending"), (True, "desc", "ascending"), (False, "asc", "ascending"), (False, "desc", "descending")], ids=str)
+def test_the_heading_says_which_way_the_metric_goes(maximize: bool, order: str, said: str) -> None:
+    page = page_of(report_of(({}, 0.5), ({}, 0.1), maximize=maximize), f"sort=objective&order={order}")
+    assert page.count(f'aria-sort="{said}"') == 1
+    assert page.count("aria-sort") == 1
+
+
 def test_of_errors_the_least_comes_first() -> None:
     shown = trials(report_of(({}, 0.5), ({}, 0.1), maximize=False), NOW, {"sort": "objective"})
     assert [(row.number, row.is_best) for row in shown.rows] == [(2, True), (1, False)]
@@ -163,6 +173,13 @@ def test_buttons_are_for_who_may_press_them() -> None:
     assert "Create endpoint" not in page_of(done, allowed=False)
     assert "Cancel" in page_of(MIXED)
     assert "Cancel" not in page_of(MIXED, allowed=False)
+
+
+def test_where_a_role_must_be_named_the_form_asks_for_it() -> None:
+    done, role = replace(MIXED, job=replace(MIXED.job, status=Status.COMPLETED)), "arn:aws:iam::123456789012:role/NeptuneML"
+    assert f"<option>{role}</option>" in page_of(done, group=ParameterGroup(roles=(role,)))
+    assert 'name="role"' not in page_of(done, group=ParameterGroup(roles=(role,), default=role))
+    assert 'name="role"' not in page_of(done)
 
 
 @pytest.mark.parametrize(("status", "changes", "is_live"), [

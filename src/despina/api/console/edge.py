@@ -72,13 +72,13 @@ class Console:
     """
 
     def __init__(self, plane: ControlPlane, *, settings: ApiSettings, cluster: Cluster, gate: Gate | None,
-                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None,
-                 metrics: EndpointMetrics, audit_folder: Path | None) -> None:
+                 sessions: Sessions | None, limits: Limits, invoker: Invoker, reads: Reads | None, metrics: EndpointMetrics,
+                 audit_folder: Path | None) -> None:
         self._plane, self._settings, self._cluster = plane, settings, cluster
         self._gate, self._sessions, self._limits, self._invoker = gate, sessions, limits, invoker
         self._reads = reads
-        self._metrics, self._audit_folder, self._descriptions = metrics, audit_folder, Descriptions()
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="despina-console")
+        self._metrics, self._audit_folder, self._descriptions = metrics, audit_folder, Descriptions()
         self._static, self._table = StaticFiles(), Table(PAGES)
         self._templates = Templates(self._static, self._table.navigation)
 

@@ -67,6 +67,8 @@ class Trials(Frozen, frozen=True, kw_only=True):
     """Hyperparameters that are not the same in all trials."""
     shared: dict[str, ParameterValue]
     """Those that are, and of a single trial all."""
+    maximize: bool
+    """Whether the higher values of the metric are better."""
 
 
 def trials(report: JobReport, now: int, query: Mapping[str, str]) -> Trials:
@@ -75,11 +77,11 @@ def trials(report: JobReport, now: int, query: Mapping[str, str]) -> Trials:
     names = sorted({name for trial in found for name in trial.parameters})
     values = {name: [trial.parameters.get(name) for trial in found] for name in names}
     differing = tuple(name for name in names if any(value != values[name][0] for value in values[name]))
-    shared = {name: values[name][0] for name in names if name not in differing and values[name][0] is not None}
+    shared = {name: value for name in names if name not in differing and (value := values[name][0]) is not None}
     metric = next((trial.run.progress.metric for trial in found
                    if trial.run.progress is not None and trial.run.progress.metric), "objective")
-    return Trials(rows=_sorted(found, report, query), metric=metric, differing=differing, shared={k: v for k, v in shared.items()
-                                                                                                  if v is not None})
+    return Trials(rows=_sorted(found, report, query), metric=metric, differing=differing, shared=shared,
+                  maximize=report.maximize is not False)
 
 
 def columns(shown: Trials, query: Mapping[str, str], link: Any) -> tuple[Column, ...]:
@@ -90,11 +92,16 @@ def columns(shown: Trials, query: Mapping[str, str], link: Any) -> tuple[Column,
     made = []
     for key, label in keys:
         is_sorted = key == now
-        # What is best comes first at the first press; the objective's best may be the least.
         turned = "desc" if is_sorted and order == "asc" else "asc"
+        falls = (order == "desc") is not _is_turned(key, maximize=shown.maximize)
         made.append(Column(key=key, label=label, url=link(sort=key, order=turned),
-                           sorted=("descending" if order == "desc" else "ascending") if is_sorted else ""))
+                           sorted=("descending" if falls else "ascending") if is_sorted else ""))
     return tuple(made)
+
+
+def _is_turned(key: str, *, maximize: bool) -> bool:
+    """Whether ``asc`` means that values fall: of the metric the best one comes first."""
+    return key == "objective" and maximize
 
 
 def _trial(run: Run, report: JobReport, now: int) -> Trial:
@@ -130,8 +137,7 @@ def _sorted(found: list[Trial], report: JobReport, query: Mapping[str, str]) -> 
     """What has no value stands at the end, whichever way it is sorted."""
     key, is_descending = query.get("sort", "trial"), query.get("order") == "desc"
     valued = [(value, trial) for trial in found if (value := _value(trial, key)) is not None]
-    if key == "objective" and report.maximize is not False:
-        is_descending = not is_descending
+    is_descending = is_descending is not _is_turned(key, maximize=report.maximize is not False)
     kinds = {type(value) for value, _ in valued}
     same = kinds <= {int, float, bool} or len(kinds) == 1
     ordered = sorted(valued, key=lambda pair: (pair[0] if same else str(pair[0])), reverse=is_descending)

@@ -21,6 +21,8 @@ SAMPLES = 5
 MAX_TYPES = 100
 """Of nodes and of edges each; those that are predicted come first."""
 MAX_CLASSES = 1_000
+_LOOKED_AT = 10_000
+"""Nodes or edges of a type among which those that are named are found."""
 
 
 def describe(served: Artefacts, *, scripted: bool) -> Answer:
@@ -51,8 +53,8 @@ def describe(served: Artefacts, *, scripted: bool) -> Answer:
 
 def _node_type(graph: Graph, kind: str, encodings: TypeEncodings | None) -> Answer:
     ids, removed = graph.node_ids[kind], graph.removed.get(kind, np.empty(0, dtype=np.int32))
-    rows = [row for row in _rows(graph.target.by_type.get(kind), len(ids), SAMPLES + len(removed))
-            if row not in removed][:SAMPLES]
+    candidates = np.setdiff1d(_spread(len(ids)), removed)
+    rows = candidates[_chosen(graph.target.by_type.get(kind), candidates)].tolist()
     return {"name": kind, "count": len(ids) - len(removed), "predicted": kind in graph.target.by_type,
             "samples": [ids[row] for row in rows],
             "properties": _properties(graph.features.get(kind), encodings, rows[0] if rows else None)}
@@ -60,26 +62,30 @@ def _node_type(graph: Graph, kind: str, encodings: TypeEncodings | None) -> Answ
 
 def _edge_type(graph: Graph, kind: EdgeType, encodings: TypeEncodings | None) -> Answer:
     csr = graph.edges[kind]
-    count = len(csr.indices)
-    rows = _rows(graph.target.by_type.get(kind), count, SAMPLES)
-    places = [int(np.argmax(csr.edge_ids == row)) for row in rows]
+    candidates = _spread(len(csr.indices))
+    places = candidates[_chosen(graph.target.by_type.get(kind), csr.edge_ids[candidates])].tolist()
     sources, destinations = graph.node_ids[kind.source], graph.node_ids[kind.destination]
     return {
-        "source": kind.source, "relation": kind.relation, "destination": kind.destination, "count": count,
+        "source": kind.source, "relation": kind.relation, "destination": kind.destination, "count": len(csr.indices),
         "predicted": kind in graph.target.by_type,
         "samples": [{"headNodeId": sources[int(csr.indices[place])],
                      "tailNodeId": destinations[int(np.searchsorted(csr.indptr, place, side="right")) - 1]} for place in places],
-        "properties": _properties(graph.edge_features.get(kind), encodings, rows[0] if rows else None)}
+        "properties": _properties(graph.edge_features.get(kind), encodings, int(csr.edge_ids[places[0]]) if places else None)}
 
 
-def _rows(part: Labelled | None, count: int, wanted: int) -> list[int]:
-    """Rows to be shown: of what is predicted first those that the training was not told of."""
+def _spread(count: int) -> NDArray[np.int64]:
+    """Some of so many places, as far apart as they can be."""
+    return np.arange(count) if count <= _LOOKED_AT else np.linspace(0, count - 1, _LOOKED_AT).astype(np.int64)
+
+
+def _chosen(part: Labelled | None, rows: NDArray[np.integer[Any]]) -> list[int]:
+    """Which of these rows are to be shown: of what is predicted first those that the training was not told of."""
     if part is None:
-        return list(range(min(count, wanted)))
+        return list(range(min(len(rows), SAMPLES)))
     found: dict[int, None] = {}
     for mask in (part.test, part.valid, ~part.train):
-        found |= dict.fromkeys(np.flatnonzero(mask)[:wanted].tolist())
-    return [*found, *(row for row in range(min(count, wanted)) if row not in found)][:wanted]
+        found |= dict.fromkeys(np.flatnonzero(mask[rows])[:SAMPLES].tolist())
+    return [*found, *(i for i in range(min(len(rows), SAMPLES)) if i not in found)][:SAMPLES]
 
 
 def _properties(features: Features | None, encodings: TypeEncodings | None, row: int | None) -> list[Answer]:

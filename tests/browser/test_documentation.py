@@ -1,10 +1,12 @@
-"""Every block of shell and Python of the README and the guide, typed in order by one reader, and what they promise of it."""
+"""Every block of shell and Python of the README and the guide, typed in order by one reader, and what they promise of it: a trained
+model, and in the browser its curve and a prediction."""
 
 import ast
 import json
 from pathlib import Path
 
 import boto3
+from playwright.sync_api import Browser, Page, expect
 from tests.reader import blocks, reading
 
 ELSEWHERE = {"make demo": "tests/e2e/test_demo.py", "make test": ".ci/run"}
@@ -12,13 +14,26 @@ ELSEWHERE = {"make demo": "tests/e2e/test_demo.py", "make test": ".ci/run"}
 PROCESSED = "despina-data/s3/my-bucket/processed/airports-*/preloading-output"
 
 
-def test_the_readme_and_the_guide(tmp_path: Path) -> None:
+def look(page: Page, url: str) -> None:
+    """What the README tells of the console."""
+    page.goto(f"{url}/console")
+    page.get_by_role("link", name="airports-1", exact=True).click()
+    expect(page.get_by_role("img", name="acc on the validation part")).to_be_visible()
+    page.get_by_role("navigation").get_by_role("link", name="Endpoints").click()
+    page.get_by_role("link", name="airports", exact=True).click()
+    page.get_by_role("group", name="airport").get_by_role("button").first.click()
+    expect(page.get_by_role("table", name="Predictions")).to_contain_text("%")
+    expect(page.get_by_role("heading", name="Why")).to_be_visible()
+
+
+def test_the_readme_and_the_guide(tmp_path: Path, browser: Browser) -> None:
     first, *readme = blocks("README.md")
     commands = [line.partition("#")[0].strip() for line in first.text.splitlines()]
     assert commands == list(ELSEWHERE), "the two commands"
     # A script of one's own is given this by its run.
     with reading(tmp_path, {"SM_CHANNEL_TRAIN": "processed"}) as reader:
         printed = [reader.type(block) for block in readme]
+        look(browser.new_page(), reader.url)
         [processed] = tmp_path.glob(PROCESSED)
         (tmp_path / "processed").symlink_to(processed)
         guide = [reader.type(block) for block in blocks("docs/guide.md")]
