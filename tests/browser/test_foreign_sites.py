@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from playwright.sync_api import BrowserContext
 from tests.browser.conftest import NewPage
-from tests.browser.sites import Site
+from tests.browser.sites import SERVED, Site, principal, signed_in
 from tests.browser.strict import cookies_of, sign_in
 from tests.serving import PATIENCE_SECONDS
 
@@ -149,3 +149,22 @@ def test_a_link_on_another_site_leads_in_although_its_browser_kept_the_cookie_ba
     assert "continents" not in text
     assert "despina-session" not in str(headers)
     assert ask(site, "GET", target, Sec_Fetch_Site="same-origin")[0] == 303
+
+
+@pytest.mark.parametrize(("path", "form"), [
+    ("/console/modeltraining/tr/endpoint", {"endpoint": "no id!"}),
+    (f"/console/endpoints/{SERVED}", {"node": "nowhere"}),
+    (f"/console/endpoints/{SERVED}/update", {"job": "modeltraining/nowhere"}),
+])
+def test_who_may_do_something_but_not_look_is_shown_what_was_wrong_and_nothing_more(
+        sites: dict[str, Site], path: str, form: dict[str, str]) -> None:
+    site = sites["guarded"]
+    blind = principal(site.server.data_dir, "blind", "neptune-db:CreateMLEndpoint", "sagemaker:InvokeEndpoint")
+    name, value = signed_in(site.url, blind)
+    status, _, text = ask(site, "POST", path, form={"token": value.split(".")[2], **form}, Cookie=f"{name}={value}",
+                          Origin=site.url)
+    assert 400 <= status < 500
+    assert "Exception" in text or "Error" in text
+    assert "s3://" not in text
+    assert "Replicas" not in text
+    assert "Trials" not in text

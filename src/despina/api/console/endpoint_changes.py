@@ -52,7 +52,7 @@ def _caller(request: ConsoleRequest) -> Caller:
 
 
 def _again(request: ConsoleRequest, error: DespinaError) -> Reply:
-    if isinstance(error, AccessDenied):
+    if isinstance(error, AccessDenied) or ("id" in request.path and not request.allows("neptune-db:GetMLEndpointStatus")):
         return request.render_error(error)
     updated = request.plane.endpoints.find(request.path["id"]) if "id" in request.path else None
     return _form(request, updated, problem=str(error))

@@ -121,7 +121,7 @@ def _predict(request: ConsoleRequest) -> Reply:
 def _again(request: ConsoleRequest, error: DespinaError) -> Reply:
     """The page with the form once more; who may not ask, or asks what is not there, is shown the error alone."""
     endpoint = request.plane.endpoints.find(request.path["id"])
-    if isinstance(error, AccessDenied) or endpoint is None:
+    if isinstance(error, AccessDenied) or endpoint is None or not request.allows("neptune-db:GetMLEndpointStatus"):
         return request.render_error(error)
     described = request.edge.descriptions.get(endpoint)
     given = with_sample(described, request.form) if described else dict(request.form)

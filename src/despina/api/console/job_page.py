@@ -5,13 +5,15 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from despina.api.console import charts, job_log, job_trials, job_view
 from despina.api.console.cancelling import choices, may_cancel
 from despina.api.console.job_view import size
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
 from despina.core import rules
-from despina.core.errors import DespinaError, JobNotFound
+from despina.core.endpoint import Endpoint
+from despina.core.errors import AccessDenied, DespinaError, JobNotFound
 from despina.core.job import Job, JobKind, Status
 from despina.core.principal import Caller
 from despina.core.report import JobReport
@@ -21,6 +23,7 @@ _SERVED = {JobKind.MODEL_TRAINING: "ml_model_training_job_id", JobKind.MODEL_TRA
 """The kinds of job whose artefacts can be served, and the member of CreateEndpoint that names one."""
 _GET = {JobKind.DATA_PROCESSING: "GetMLDataProcessingJob", JobKind.MODEL_TRAINING: "GetMLModelTrainingJob",
         JobKind.MODEL_TRANSFORM: "GetMLModelTransformJob"}
+_LIST = {kind: f"{name.replace('Get', 'List', 1)}s" for kind, name in _GET.items()}
 _KEPT = ("sort", "order", "trial", "scale", "run", "from")
 """The query of the page."""
 PLAIN = b"text/plain; charset=utf-8"
@@ -31,6 +34,7 @@ def _show(kind: JobKind, request: ConsoleRequest, *, problem: str = "") -> Reply
         job = request.plane.jobs.get(kind, request.path["id"])
         return request.render("job_log.html", **_log(request, job))
     report = request.plane.jobs.report(kind, request.path["id"])
+    report = replace(report, after=tuple(other for other in report.after if request.allows(f"neptune-db:{_LIST[other.kind]}")))
     values = _values(request, report)
     if request.fragment:
         return request.render("job_live.html", **values)
@@ -54,9 +58,7 @@ def _values(request: ConsoleRequest, report: JobReport) -> dict[str, Any]:
         "columns": job_trials.columns(shown, request.query, partial(_link, request)), "log_scale": log_scale,
         "curves": job_trials.curves(shown, report, chosen=chosen, log=log_scale), "scatters": job_trials.scatters(shown, report),
         "charts": charts, "link": partial(_link, request), "size": size, "number": charts.number, "kinds": job_view.KINDS,
-        "endpoints": [endpoint for endpoint in request.plane.endpoints.all() if any(
-            version is not None and (version.kind, version.job_id) == (job.kind, job.id)
-            for version in (endpoint.serving, endpoint.upcoming))],
+        "endpoints": _serving(request, job),
     }
 
 
@@ -94,8 +96,19 @@ def _create_endpoint(kind: JobKind, request: ConsoleRequest) -> Reply:
 
 
 def _again(kind: JobKind, request: ConsoleRequest, error: DespinaError) -> Reply:
-    """The page once more, with what kept the endpoint from being made."""
+    """The page once more, with what kept the endpoint from being made; who may not see it is shown the error alone."""
+    if isinstance(error, AccessDenied) or not request.allows(f"neptune-db:{_GET[kind]}Status"):
+        return request.render_error(error)
     return _show(kind, request, problem=str(error))
+
+
+def _serving(request: ConsoleRequest, job: Job) -> list[Endpoint]:
+    """The endpoints that serve, or are going to serve, what the job has made; none for who may not list them."""
+    if not request.allows("neptune-db:ListMLEndpoints"):
+        return []
+    return [endpoint for endpoint in request.plane.endpoints.all() if any(
+        version is not None and (version.kind, version.job_id) == (job.kind, job.id)
+        for version in (endpoint.serving, endpoint.upcoming))]
 
 
 def _is_servable(request: ConsoleRequest, job: Job) -> bool:
