@@ -32,19 +32,22 @@ def test_a_server_goes_on_from_a_backup_made_under_load(
     server = start_server(data=trained_data)
     server.boto3().create_ml_endpoint(id="ep", mlModelTrainingJobId="tr")
     wait_for("the endpoint", lambda: server.request("GET", "/ml/endpoints/ep")[2]["status"] == "InService")
-    start(server, write_export(tmp_path / "large", nodes=20_000, edges=100_000), "going")
-    server.wait_for_run("dataprocessing", "going", "process")
-
-    over, started = threading.Event(), ["dp", "going"]
+    large = write_export(tmp_path / "large", nodes=20_000, edges=100_000)
+    over, started = threading.Event(), ["dp"]
 
     def load() -> None:
-        while not over.is_set() and len(started) < MOST:
-            start(server, export, f"load-{len(started)}")
-            started.append(f"load-{len(started)}")
+        for number in range(MOST):
+            if over.is_set():
+                return
+            start(server, export, f"load-{number}")
+            started.append(f"load-{number}")
 
     thread = threading.Thread(target=load)
     thread.start()
     wait_for("some load", lambda: len(started) > 4)
+    start(server, large, "going")
+    started.append("going")
+    server.wait_for_run("dataprocessing", "going", "process")
     before = list(started)
     done = back_up(server, tmp_path / "backup")
     over.set()

@@ -79,8 +79,11 @@ def test_the_example_notebook(python: Path, start_server: Callable[..., Server],
         notebook["cells"].append({"cell_type": "code", "id": "signed", "metadata": {}, "execution_count": None, "outputs": [],
                                   "source": SIGNED.format(guarded=json.dumps(guarded.environment))})
         (tmp_path / "despina.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-        done = execute(python, tmp_path, AIR_ROUTES=str(ROOT / "examples" / "air-routes"),
-                       REQUESTS_CA_BUNDLE=str(server.data_dir / "tls" / "cert.pem"), **keys)
+        try:
+            done = execute(python, tmp_path, AIR_ROUTES=str(ROOT / "examples" / "air-routes"),
+                           REQUESTS_CA_BUNDLE=str(server.data_dir / "tls" / "cert.pem"), **keys)
+        except subprocess.TimeoutExpired as late:
+            pytest.fail(f"{late}; standard error: {late.stderr!r}; the server's log: {server.log()[-5000:]}")
     assert done.returncode == 0, done.stderr[-3000:]
     said = outputs(tmp_path / "done.ipynb")
     for line in ("This Neptune cluster is configured to use Neptune ML", "Completed 1 model",
