@@ -56,6 +56,7 @@ def test_ticks_are_round_and_evenly_spaced(values: list[float | None], whole: bo
 @example(values=[1e-300, 1e300])
 @example(values=[0.1, 0.1])
 @example(values=[3.0, 4.0])
+@example(values=[1e-12])  # as a float a little less than 10 ** -12
 @settings(max_examples=60)
 def test_logarithmic_ticks_are_round(values: list[float | None]) -> None:
     axis = logarithmic(values)

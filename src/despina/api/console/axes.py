@@ -87,7 +87,7 @@ def logarithmic(values: Iterable[float | None]) -> Axis | None:
     least, most = math.floor(math.log10(min(numbers))), math.ceil(math.log10(max(numbers)))
     low = max(number for number in _round_ones(least - 1, least + 1) if number <= min(numbers))
     high = min(number for number in _round_ones(most - 1, most + 1) if number >= max(numbers) and number > low)
-    ticks = [number for number in _round_ones(least, min(most, least + 3)) if low <= number <= high]
+    ticks = [number for number in _round_ones(least - 1, min(most, least + 3)) if low <= number <= high]
     if len(ticks) > MOST_LOG_TICKS:
         powers = range(least + (low > Fraction(10) ** least), most + (high == Fraction(10) ** most))
         ticks = [Fraction(10) ** power for power in powers[::-(-len(powers) // MOST_LOG_TICKS)]]
