@@ -2,11 +2,9 @@
 
 import http.client
 import json
-import os
 import shutil
-import signal
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +18,7 @@ from despina.auth.secrets import load_box
 from despina.core import plans
 from despina.core.job import Job, JobKind
 from despina.core.principal import Principal
+from despina.engine.ending import end_runs
 from despina.store import open_key_store, open_store
 
 MODES = ("open", "guarded")
@@ -90,9 +89,7 @@ def _give_artefacts(data: Path, job: Job) -> None:
 def end_site(site: Site) -> None:
     """End the server, and the endpoints that outlive it."""
     site.server.stop()
-    for pid in site.server.processes():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    end_runs(site.server.data_dir / "runs")
 
 
 def principal(data: Path, name: str, *actions: str, seconds: int | None = None) -> Keys:

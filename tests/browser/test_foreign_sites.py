@@ -151,6 +151,15 @@ def test_a_link_on_another_site_leads_in_although_its_browser_kept_the_cookie_ba
     assert ask(site, "GET", target, Sec_Fetch_Site="same-origin")[0] == 303
 
 
+def test_a_form_about_what_is_not_there_ends_in_a_page(site: Site, visited: tuple[str, str]) -> None:
+    cookies, token = visited
+    status, headers, text = ask(site, "POST", "/console/modeltraining/nowhere/endpoint", form={"token": token}, Cookie=cookies,
+                                Origin=site.url)
+    assert status == 400
+    assert "text/html" in headers["Content-Type"]
+    assert "BadRequestException" in text
+
+
 @pytest.mark.parametrize(("path", "form"), [
     ("/console/modeltraining/tr/endpoint", {"endpoint": "no id!"}),
     (f"/console/endpoints/{SERVED}", {"node": "nowhere"}),

@@ -96,6 +96,7 @@ def test_what_is_done_in_the_console_is_in_the_audit_log(visitor: Strict) -> Non
     keys = principal(data, "audited", "*")
     with visitor.expecting(403):
         sign_in(visitor, {**keys, "AWS_SECRET_ACCESS_KEY": "wrong"})
+        expect(visitor.page.get_by_role("alert")).to_be_visible()
     sign_in(visitor, keys, path="/console/modeltraining?name=continents-waiting")
     visitor.page.get_by_role("link", name="Cancel continents-waiting", exact=True).click()
     expect(visitor.page.get_by_role("dialog")).to_be_visible()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.chaos import small_programs, stories
 from tests.chaos.stories import PROCESSING, TRAINING, Client
+from tests.preloaded import compiled
 from tests.serving import PATIENCE_SECONDS, Server, wait_for
 
 from despina import app
@@ -39,14 +40,7 @@ class LaterClock(app.SystemClock):
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``crash_points.c``, compiled."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        assert not os.environ.get("CI"), "crash points are enumerated by a library that needs a C compiler"
-        pytest.skip("no C compiler here")
-    library = tmp_path_factory.mktemp("crash") / "crash_points.so"
-    source = Path(__file__).with_name("crash_points.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    return compiled(Path(__file__).with_name("crash_points.c"), tmp_path_factory.mktemp("crash"))
 
 
 @pytest.fixture(scope="session")

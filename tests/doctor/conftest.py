@@ -2,9 +2,7 @@
 
 import argparse
 import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.preloaded import compiled
 
 from despina.cli.doctor import Examination
 from despina.cli.doctor.check import Check
@@ -64,27 +63,7 @@ def certificate(tmp_path: Path) -> Callable[..., tuple[str, str]]:
     return make
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of six megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.fixture(scope="session")
 def other_clock(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A library by which a process has another time of day: ``other_clock.c``, compiled."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        assert not os.environ.get("CI"), "clocks are set by a library that needs a C compiler"
-        pytest.skip("no C compiler here")
-    library = tmp_path_factory.mktemp("clock") / "other_clock.so"
-    source = Path(__file__).with_name("other_clock.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return str(library)
+    return str(compiled(Path(__file__).with_name("other_clock.c"), tmp_path_factory.mktemp("clock")))

@@ -102,13 +102,13 @@ def test_a_file_or_a_folder_of_somebody_else_in_the_place_of_the_data_directory(
     assert "or name another folder with --data-dir" in (told.advice or "")
 
 
-def test_a_disk_that_is_small_and_one_that_is_full(ask: Ask, disk: Path) -> None:
-    told = found(ask(machine.examine, data_dir=str(disk)), "disk")
+def test_a_disk_that_is_small_and_one_that_is_full(ask: Ask, small_disk: Path) -> None:
+    told = found(ask(machine.examine, data_dir=str(small_disk)), "disk")
     assert (told.status, told.found) == ("error", "6.0 MiB of 6.0 MiB are free")
     assert "make room" in (told.advice or "")
-    with (disk / "fill").open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize)
-    told = found(ask(machine.examine, data_dir=str(disk)), "data directory")
+    with (small_disk / "fill").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize)
+    told = found(ask(machine.examine, data_dir=str(small_disk)), "data directory")
     assert (told.status, "No space left on device" in told.found) == ("error", True)
 
 

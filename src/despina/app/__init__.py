@@ -51,8 +51,6 @@ __all__ = ["Parts", "SystemClock", "api", "reconcile", "run", "serve"]
 if TYPE_CHECKING:
     from despina.api.traced import TracedApi
 
-log = logging.getLogger("despina")
-
 log = logging.getLogger("despina.app")
 
 PROGRAMS = "despina.programs"

@@ -17,6 +17,7 @@ from despina.cli.client import Client, role_option, server_options
 from despina.cli.parsing import add_verb, add_verbs
 from despina.core.errors import ArtifactError, DespinaError
 from despina.core.location import Location
+from despina.core.ports import ArtifactStore
 
 KEY = "despina.key"
 """The tag that says what a run of MLflow is of."""
@@ -48,11 +49,12 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 def _mlflow(options: argparse.Namespace) -> int:
     job = Client.of(options).call("GET", "ml", "modeltraining", options.id, query={"details": "true"})
     data = Path(options.data_dir or os.environ.get("DESPINA_DATA_DIR") or "despina-data").absolute()
+    store = open_artifacts(None if os.environ.get("DESPINA_S3_FOLDER") else data / "s3", cache=data / "cache")
     experiment = _Experiment(options.tracking_uri, options.experiment)
     try:
         above = experiment.export_job(job)
         trials = [run for run in job["details"]["runs"] if run["kind"] == "trial"]
-        reports = [_report(job, trial, data) for trial in trials]
+        reports = [_report(job, trial, store) for trial in trials]
         for trial, report in zip(trials, reports, strict=True):
             experiment.export_trial(job, trial, report, above)
     except experiment.errors as error:
@@ -64,12 +66,11 @@ def _mlflow(options: argparse.Namespace) -> int:
     return exits.DONE
 
 
-def _report(job: Mapping[str, Any], trial: Mapping[str, Any], data: Path) -> dict[str, Any] | None:
+def _report(job: Mapping[str, Any], trial: Mapping[str, Any], store: ArtifactStore) -> dict[str, Any] | None:
     """The ``training-report.json`` of a trial; None while there is none, and of models that write none."""
-    place = Location.parse(job["details"]["prefix"]) / "trials" / trial["name"]
-    store = open_artifacts(None if os.environ.get("DESPINA_S3_FOLDER") else data / "s3", cache=data / "cache")
     if trial["state"] != "succeeded":
         return None
+    place = Location.parse(job["details"]["prefix"]) / "trials" / trial["name"]
     try:
         report: dict[str, Any] = json.loads(Path(store.get(place / "training-report.json")).read_bytes())
     except ArtifactError as error:

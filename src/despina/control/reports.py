@@ -62,7 +62,7 @@ class Reports:
 
     def _model(self, job: Job) -> ModelReport | None:
         """What the job has left of its model. A transform job measures the model anew."""
-        if not any(run.kind is RunKind.TRANSFORM and run.state is RunState.SUCCEEDED for run in job.runs):
+        if not _ended_well(job):
             return None
         place = plans.output_location(job)
         report = self._read(job, place, MODEL_REPORT, ModelReport)

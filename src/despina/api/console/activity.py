@@ -3,8 +3,10 @@
 from urllib.parse import urlencode
 
 from despina.api.console.endpoints import PATH as ENDPOINTS
-from despina.api.console.formats import duration
+from despina.api.console.formats import duration, first_line
+from despina.api.console.job_view import KINDS
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
+from despina.api.console.summaries import ended_at
 from despina.api.operations import INVOKE_ENDPOINT, LOG_OPERATIONS, OPERATIONS
 from despina.auth.audit import Entry
 from despina.auth.audit_search import Outcome, Wanted, newest, outcome
@@ -21,8 +23,6 @@ FILTERS = ("who", "operation", "resource", "outcome")
 NAMES = (*sorted(operation.name for operation in (*OPERATIONS, *LOG_OPERATIONS, INVOKE_ENDPOINT)), "GetEngineStatus",
          "ConsoleLogin", "LookupEvents")
 """Of what may be in the log."""
-_NOUNS = {JobKind.MODEL_TRAINING: "training job", JobKind.DATA_PROCESSING: "data-processing job",
-          JobKind.MODEL_TRANSFORM: "transform job"}
 _ENDED = {Status.COMPLETED: "completed", Status.FAILED: "failed", Status.STOPPED: "was cancelled"}
 
 
@@ -122,24 +122,19 @@ def _history(request: ConsoleRequest) -> Reply:
 
 
 def _job(job: Job) -> Happened:
-    ends = [run.finished_at for run in job.runs if run.finished_at is not None]
-    ended = ""
+    ended, at = "", ended_at(job)
     if job.status.is_terminal:
-        ended = _ENDED[job.status] + (f" after {duration(max(ends) - job.created_at)}" if ends else "")
+        ended = _ENDED[job.status] + (f" after {duration(at - job.created_at)}" if at is not None else "")
         ended += ", its artefacts are deleted" if job.swept else ""
-    return Happened(at=job.created_at, noun=_NOUNS[job.kind], id=job.id, url=f"{ROOT}/{job.kind}/{job.id}", status=job.shown_status,
-                    ended=ended, reason=_first_line(job.failure_reason))
+    return Happened(at=job.created_at, noun=KINDS[job.kind].lower(), id=job.id, url=f"{ROOT}/{job.kind}/{job.id}",
+                    status=job.shown_status, ended=ended, reason=first_line(job.failure_reason))
 
 
 def _endpoint(endpoint: Endpoint) -> Happened:
     updates = endpoint.versions - 1
     return Happened(at=endpoint.created_at, noun="endpoint", id=endpoint.id, url=f"{ENDPOINTS}/{endpoint.id}",
                     status=endpoint.status, ended="" if not updates else "1 update" if updates == 1 else f"{updates} updates",
-                    reason=_first_line(endpoint.failure_reason))
-
-
-def _first_line(reason: str | None) -> str:
-    return (reason or "").strip().partition("\n")[0][:200]
+                    reason=first_line(endpoint.failure_reason))
 
 
 PAGES = (Page("LookupEvents", "GET", PATH, "LookupEvents", _show, label="Activity", service="cloudtrail"),)

@@ -2,16 +2,12 @@
 
 from functools import partial
 
+from despina.api.console.actions import CANCEL, GET, GET_ACTION
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
 from despina.api.console.protection import local_path
 from despina.core.frozen import Frozen
 from despina.core.job import Job, JobKind, Status
 from despina.core.requests import CancelJob
-
-_GET = {JobKind.DATA_PROCESSING: "GetMLDataProcessingJob", JobKind.MODEL_TRAINING: "GetMLModelTrainingJob",
-        JobKind.MODEL_TRANSFORM: "GetMLModelTransformJob"}
-_CANCEL = {JobKind.DATA_PROCESSING: "CancelMLDataProcessingJob", JobKind.MODEL_TRAINING: "CancelMLModelTrainingJob",
-           JobKind.MODEL_TRANSFORM: "CancelMLModelTransformJob"}
 
 
 class Choices(Frozen, frozen=True, kw_only=True):
@@ -26,7 +22,7 @@ class Choices(Frozen, frozen=True, kw_only=True):
 
 def may_cancel(request: ConsoleRequest, kind: JobKind) -> bool:
     """Whether who asks may cancel jobs of this kind."""
-    return request.allows(f"neptune-db:{_CANCEL[kind]}")
+    return request.allows(f"neptune-db:{CANCEL[kind]}")
 
 
 def choices(job: Job, *, allowed: bool) -> Choices:
@@ -80,5 +76,5 @@ def _cancel(kind: JobKind, request: ConsoleRequest) -> Reply:
 
 PAGES = tuple(
     page for kind in JobKind for page in (
-        Page(_GET[kind], "GET", f"{ROOT}/{kind}/{{id}}/cancel", f"{_GET[kind]}Status", partial(_ask, kind)),
-        Page(_CANCEL[kind], "POST", f"{ROOT}/{kind}/{{id}}/cancel", _CANCEL[kind], partial(_cancel, kind))))
+        Page(GET[kind], "GET", f"{ROOT}/{kind}/{{id}}/cancel", GET_ACTION[kind], partial(_ask, kind)),
+        Page(CANCEL[kind], "POST", f"{ROOT}/{kind}/{{id}}/cancel", CANCEL[kind], partial(_cancel, kind))))

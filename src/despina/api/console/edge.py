@@ -210,13 +210,29 @@ class Console:
         """The page that tells of an error, with the status and the headers that the API gives it."""
         made = errors.answer(error, visit.call.request_id)
         told: dict[str, Any] = msgspec.json.decode(made.body)
-        again = visit.page.form_again
-        if again is not None and isinstance(error, DespinaError) and visit.token is not None:
-            reply = await self._handle(visit, lambda request: again(request, error))
-        else:
+        reply = await self._form_again(visit, error)
+        if reply is None:
             reply = await self._handle(visit, lambda request: request.render("error.html", **told, number=made.status))
         kept = [item for item in made.headers if item[0] not in _OWN_HEADERS]
         return Reply(made.status, [*reply.headers, *kept], reply.body)
+
+    async def _form_again(self, visit: "_Visit", error: Exception) -> Reply | None:
+        """The page with the form that was sent; None: there is none, or it is not for the eyes of who sent it."""
+        page, again = visit.page, visit.page.form_again
+        if again is None or not isinstance(error, DespinaError) or visit.token is None:
+            return None
+        if isinstance(error, AccessDenied) and not page.public:
+            return None
+
+        def shown(request: ConsoleRequest) -> Reply:
+            if page.form_action is not None:
+                request.authorize(f"neptune-db:{page.form_action}")
+            return again(request, error)
+
+        try:
+            return await self._handle(visit, shown)
+        except DespinaError:
+            return None
 
     async def _to_sign_in(self, visit: "_Visit") -> Reply:
         if header(visit.scope, b"sec-fetch-site") == b"cross-site":

@@ -1,21 +1,22 @@
 """Making an endpoint, having it serve another model, and deleting it: the forms, the question, and the deeds."""
 
+from despina.api.console.actions import LIST
 from despina.api.console.cancelling import roles_to_choose
 from despina.api.console.endpoints import PATH
+from despina.api.console.job_view import KINDS
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
 from despina.core.endpoint import Endpoint
-from despina.core.errors import AccessDenied, DespinaError, MissingMember, UnreadableParameter
+from despina.core.errors import DespinaError, MissingMember, UnreadableParameter
 from despina.core.frozen import Frozen
 from despina.core.job import JobKind, Status
-from despina.core.principal import Caller
-from despina.core.requests import CancelJob, CreateEndpoint, ListJobs
-from despina.core.rules import Range, job_id
+from despina.core.requests import CancelJob, CreateEndpoint, ListJobs, members
+from despina.core.rules import job_id
 
 NEW = f"{ROOT}/new-endpoint"
 _OFFERED = 100
 """Completed jobs of each kind that there are to choose from, the newest."""
-_MAX_INSTANCES = 64
-_LISTS = {JobKind.MODEL_TRAINING: "ListMLModelTrainingJobs", JobKind.MODEL_TRANSFORM: "ListMLModelTransformJobs"}
+_SERVED = (JobKind.MODEL_TRAINING, JobKind.MODEL_TRANSFORM)
+"""The kinds of job that leave a model."""
 
 
 class Served(Frozen, frozen=True, kw_only=True):
@@ -38,22 +39,15 @@ def _update(request: ConsoleRequest) -> Reply:
 
 def _create(request: ConsoleRequest) -> Reply:
     wish = _wish(request, request.form.get("id"), update=False)
-    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, _caller(request)).id}")
+    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, request.caller()).id}")
 
 
 def _replace(request: ConsoleRequest) -> Reply:
     wish = _wish(request, request.path["id"], update=True)
-    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, _caller(request)).id}")
-
-
-def _caller(request: ConsoleRequest) -> Caller:
-    """Who calls; the form's number has a button that is pressed twice do one thing."""
-    return Caller(arn=request.caller().arn, invocation=f"console-{request.form['once']}" if "once" in request.form else None)
+    return request.redirect(f"{PATH}/{request.plane.endpoints.create(wish, request.caller()).id}")
 
 
 def _again(request: ConsoleRequest, error: DespinaError) -> Reply:
-    if isinstance(error, AccessDenied) or ("id" in request.path and not request.allows("neptune-db:GetMLEndpointStatus")):
-        return request.render_error(error)
     updated = request.plane.endpoints.find(request.path["id"]) if "id" in request.path else None
     return _form(request, updated, problem=str(error))
 
@@ -63,13 +57,15 @@ def _wish(request: ConsoleRequest, endpoint_id: str | None, *, update: bool) -> 
     if endpoint_id:
         job_id("id", endpoint_id)
     kind, _, job = request.form.get("job", "").partition("/")
-    if kind not in _LISTS or not job:
+    if kind not in _SERVED or not job:
         raise MissingMember("A completed job must be chosen whose model is to be served.")
     job_id("job", job)
     text = request.form.get("instances", "1")
     if not text.isdecimal() or len(text) > 9:
         raise UnreadableParameter(f"The value '{text[:100]}' of 'replicas' cannot be read: it must be a whole number.")
-    Range(low=1, high=_MAX_INSTANCES)("replicas", int(text))
+    rule = members(CreateEndpoint)["instance_count"].rule
+    if rule is not None:
+        rule("replicas", int(text))
     training = kind == JobKind.MODEL_TRAINING
     return CreateEndpoint(
         id=endpoint_id, update=update, instance_count=int(text), ml_model_training_job_id=job if training else None,
@@ -84,15 +80,15 @@ def _form(request: ConsoleRequest, updated: Endpoint | None, *, problem: str = "
         "endpoint_form.html", updated=updated, problem=problem, jobs=_offered(request), id=given.get("id", ""),
         chosen=given.get("job", f"{version.kind}/{version.job_id}" if version else ""), instances=given.get("instances", instances),
         action=f"{PATH}/{updated.id}/update" if updated else NEW, back=f"{PATH}/{updated.id}" if updated else PATH,
-        max_instances=_MAX_INSTANCES, roles=roles_to_choose(request))
+        roles=roles_to_choose(request))
 
 
 def _offered(request: ConsoleRequest) -> tuple[Served, ...]:
     wanted, found = ListJobs(max_items=_OFFERED, status=Status.COMPLETED), []
-    for kind, action in _LISTS.items():
-        if request.allows(f"neptune-db:{action}"):
-            noun = "training job" if kind is JobKind.MODEL_TRAINING else "transform job"
-            found += [Served(value=f"{kind}/{job}", text=f"{job} ({noun})") for job in request.plane.jobs.list(kind, wanted).ids]
+    for kind in _SERVED:
+        if request.allows(f"neptune-db:{LIST[kind]}"):
+            found += [Served(value=f"{kind}/{job}", text=f"{job} ({KINDS[kind].lower()})")
+                      for job in request.plane.jobs.list(kind, wanted).ids]
     return tuple(found)
 
 
@@ -116,7 +112,8 @@ PAGES = (
     Page("ListMLEndpoints", "GET", NEW, "ListMLEndpoints", _new),
     Page("CreateMLEndpoint", "POST", NEW, "CreateMLEndpoint", _create, form_again=_again),
     Page("GetMLEndpoint", "GET", f"{PATH}/{{id}}/update", "GetMLEndpointStatus", _update),
-    Page("CreateMLEndpoint", "POST", f"{PATH}/{{id}}/update", "CreateMLEndpoint", _replace, form_again=_again),
+    Page("CreateMLEndpoint", "POST", f"{PATH}/{{id}}/update", "CreateMLEndpoint", _replace, form_again=_again,
+         form_action="GetMLEndpointStatus"),
     Page("GetMLEndpoint", "GET", f"{PATH}/{{id}}/delete", "GetMLEndpointStatus", _ask),
     Page("DeleteMLEndpoint", "POST", f"{PATH}/{{id}}/delete", "DeleteMLEndpoint", _delete),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from despina.api.console.descriptions import Described
-from despina.api.console.endpoints import PATH, client
+from despina.api.console.endpoints import PATH
 from despina.api.console.job_log import plain
 from despina.api.console.latency_chart import drawn
 from despina.api.console.page import ConsoleRequest, Page, Reply
@@ -22,8 +22,9 @@ from despina.api.console.prediction_form import (
     with_sample,
 )
 from despina.api.console.prediction_words import shown
+from despina.api.console.snippets import client
 from despina.core.endpoint import Endpoint
-from despina.core.errors import AccessDenied, DespinaError, JobNotFound, UnreadableParameter
+from despina.core.errors import DespinaError, JobNotFound, UnreadableParameter
 from despina.core.requests import ReadJobLogs
 
 LOG_LINES = 100
@@ -119,10 +120,8 @@ def _predict(request: ConsoleRequest) -> Reply:
 
 
 def _again(request: ConsoleRequest, error: DespinaError) -> Reply:
-    """The page with the form once more; who may not ask, or asks what is not there, is shown the error alone."""
-    endpoint = request.plane.endpoints.find(request.path["id"])
-    if isinstance(error, AccessDenied) or endpoint is None or not request.allows("neptune-db:GetMLEndpointStatus"):
-        return request.render_error(error)
+    """The page with the form once more."""
+    endpoint = request.plane.endpoints.get(request.path["id"])
     described = request.edge.descriptions.get(endpoint)
     given = with_sample(described, request.form) if described else dict(request.form)
     errors = error.fields if isinstance(error, FaultyFields) else {field_of(str(error), given): str(error)}
@@ -158,5 +157,6 @@ def _log(request: ConsoleRequest, endpoint: Endpoint) -> Values | None:
 
 PAGES = (
     Page("GetMLEndpoint", "GET", f"{PATH}/{{id}}", "GetMLEndpointStatus", _show),
-    Page("InvokeEndpoint", "POST", f"{PATH}/{{id}}", "InvokeEndpoint", _predict, service="sagemaker", form_again=_again),
+    Page("InvokeEndpoint", "POST", f"{PATH}/{{id}}", "InvokeEndpoint", _predict, service="sagemaker", form_again=_again,
+         form_action="GetMLEndpointStatus"),
 )

@@ -1,7 +1,9 @@
 """The list of endpoints."""
 
+from despina.api.console.formats import first_line
 from despina.api.console.latency_chart import at_most
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
+from despina.api.console.snippets import client
 from despina.core.endpoint import Endpoint, EndpointStatus
 from despina.core.frozen import Frozen
 
@@ -41,14 +43,7 @@ def _row(request: ConsoleRequest, endpoint: Endpoint) -> Row:
         version=version.number if version else 0, ready=len(endpoint.answering), replicas=version.instances if version else 0,
         requests=latencies.count, errors=seen.errors, half=at_most(latencies, 0.5), most=at_most(latencies, 0.95),
         created_at=endpoint.created_at,
-        failure=(endpoint.failure_reason or "").strip().partition("\n")[0][:200])
-
-
-def client(request: ConsoleRequest, service: str, name: str) -> str:
-    """Python that makes a boto3 client of this server."""
-    keys = "" if request.settings.iam_auth else ',\n    aws_access_key_id="any", aws_secret_access_key="any"'
-    return (f'{name} = boto3.client(\n    "{service}", endpoint_url="{request.origin}", '
-            f'region_name="{request.cluster.region}"{keys})')
+        failure=first_line(endpoint.failure_reason))
 
 
 def _snippet(request: ConsoleRequest) -> str:

@@ -26,6 +26,12 @@ def duration(ms: int) -> str:
     return f"{whole} s"
 
 
+def first_line(text: str | None, most: int = 200) -> str:
+    """The first line of a text, cut if it is long; empty for none."""
+    line = (text or "").strip().partition("\n")[0]
+    return line if len(line) <= most else f"{line[:most - 1]}…"
+
+
 def person(arn: str | None) -> str:
     """The end of a principal's ARN, which people know it by: ``alice`` of ``arn:aws:iam::123456789012:user/alice``."""
     return arn.partition(":user/")[2] or arn.rpartition(":")[2] if arn else ""

@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from urllib.parse import urlencode
 
+from despina.api.console.actions import LIST
 from despina.api.console.cancelling import choices, may_cancel
+from despina.api.console.job_view import KINDS
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
+from despina.api.console.snippets import client
 from despina.api.console.summaries import row
 from despina.core.errors import UnreadableParameter
 from despina.core.frozen import Frozen
@@ -20,8 +23,8 @@ FILTERS = ("name", "status", "from", "until")
 class Wording(Frozen, frozen=True, kw_only=True):
     """What a list says in words."""
 
-    title: str
-    noun: str
+    label: str
+    """In the navigation."""
     explained: str
     """When there is none yet."""
     call: str
@@ -30,7 +33,7 @@ class Wording(Frozen, frozen=True, kw_only=True):
 
 _WORDS = {
     JobKind.MODEL_TRAINING: Wording(
-        title="Training jobs", noun="training job",
+        label="Training",
         explained="A training job learns from the output of a data-processing job. Start the first one from Python:",
         call="""neptune.start_ml_model_training_job(
     id="airports-1",
@@ -38,7 +41,7 @@ _WORDS = {
     trainModelS3Location="s3://my-bucket/models",
 )"""),
     JobKind.DATA_PROCESSING: Wording(
-        title="Data-processing jobs", noun="data-processing job",
+        label="Data processing",
         explained="A data-processing job reads the export of a graph, for models to learn from. Start the first one from Python:",
         call="""neptune.start_ml_data_processing_job(
     id="airports",
@@ -46,7 +49,7 @@ _WORDS = {
     processedDataS3Location="s3://my-bucket/processed",
 )"""),
     JobKind.MODEL_TRANSFORM: Wording(
-        title="Transform jobs", noun="transform job",
+        label="Transform",
         explained="A transform job computes a trained model's artefacts for new data. Start the first one from Python:",
         call="""neptune.start_ml_model_transform_job(
     id="airports-2",
@@ -55,8 +58,6 @@ _WORDS = {
     modelTransformOutputS3Location="s3://my-bucket/transformed",
 )"""),
 }
-_KEYS_OF_ANYBODY = """,
-                       aws_access_key_id="any", aws_secret_access_key="any\""""
 
 
 def _list(kind: JobKind, request: ConsoleRequest) -> Reply:
@@ -71,8 +72,8 @@ def _list(kind: JobKind, request: ConsoleRequest) -> Reply:
     kept = {} if problem else {name: request.query[name] for name in FILTERS if name in request.query}
     return request.render(
         "job_list_live.html" if request.fragment else "job_list.html",
-        title=words.title, noun=words.noun, explained=words.explained, snippet=_snippet(request, words.call), problem=problem,
-        filters=kept,
+        title=f"{KINDS[kind]}s", noun=KINDS[kind].lower(), explained=words.explained, snippet=_snippet(request, words.call),
+        problem=problem, filters=kept,
         statuses=list(Status), rows=rows, filtered=bool(kept) or "after" in request.query,
         people=request.credential is not None or any(one.started_by for one in rows),
         first_url=f"{request.page.path}?{urlencode(kept)}" if "after" in request.query else "",
@@ -108,18 +109,8 @@ def _ms(day: datetime) -> int:
 
 
 def _snippet(request: ConsoleRequest, call: str) -> str:
-    keys = "" if request.settings.iam_auth else _KEYS_OF_ANYBODY
-    return f"""import boto3
-
-neptune = boto3.client("neptunedata", endpoint_url="{request.origin}", region_name="{request.cluster.region}"{keys})
-{call}"""
+    return f"import boto3\n\n{client(request, 'neptunedata', 'neptune')}\n{call}"
 
 
-PAGES = (
-    Page("ListMLModelTrainingJobs", "GET", f"{ROOT}/modeltraining", "ListMLModelTrainingJobs",
-         partial(_list, JobKind.MODEL_TRAINING), label="Training"),
-    Page("ListMLDataProcessingJobs", "GET", f"{ROOT}/dataprocessing", "ListMLDataProcessingJobs",
-         partial(_list, JobKind.DATA_PROCESSING), label="Data processing"),
-    Page("ListMLModelTransformJobs", "GET", f"{ROOT}/modeltransform", "ListMLModelTransformJobs",
-         partial(_list, JobKind.MODEL_TRANSFORM), label="Transform"),
-)
+PAGES = tuple(Page(LIST[kind], "GET", f"{ROOT}/{kind}", LIST[kind], partial(_list, kind), label=words.label)
+              for kind, words in _WORDS.items())

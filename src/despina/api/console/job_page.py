@@ -8,22 +8,20 @@ import msgspec
 from msgspec.structs import replace
 
 from despina.api.console import charts, job_log, job_trials, job_view
-from despina.api.console.cancelling import choices, may_cancel
+from despina.api.console.actions import GET, GET_ACTION, LIST
+from despina.api.console.cancelling import choices, may_cancel, roles_to_choose
 from despina.api.console.job_view import size
 from despina.api.console.page import ROOT, ConsoleRequest, Page, Reply
+from despina.api.console.summaries import ended_at
 from despina.core import rules
 from despina.core.endpoint import Endpoint
-from despina.core.errors import AccessDenied, DespinaError, JobNotFound
+from despina.core.errors import DespinaError, JobNotFound
 from despina.core.job import Job, JobKind, Status
-from despina.core.principal import Caller
 from despina.core.report import JobReport
 from despina.core.requests import CreateEndpoint
 
 _SERVED = {JobKind.MODEL_TRAINING: "ml_model_training_job_id", JobKind.MODEL_TRANSFORM: "ml_model_transform_job_id"}
 """The kinds of job whose artefacts can be served, and the member of CreateEndpoint that names one."""
-_GET = {JobKind.DATA_PROCESSING: "GetMLDataProcessingJob", JobKind.MODEL_TRAINING: "GetMLModelTrainingJob",
-        JobKind.MODEL_TRANSFORM: "GetMLModelTransformJob"}
-_LIST = {kind: f"{name.replace('Get', 'List', 1)}s" for kind, name in _GET.items()}
 _KEPT = ("sort", "order", "trial", "scale", "run", "from")
 """The query of the page."""
 PLAIN = b"text/plain; charset=utf-8"
@@ -34,7 +32,7 @@ def _show(kind: JobKind, request: ConsoleRequest, *, problem: str = "") -> Reply
         job = request.plane.jobs.get(kind, request.path["id"])
         return request.render("job_log.html", **_log(request, job))
     report = request.plane.jobs.report(kind, request.path["id"])
-    report = replace(report, after=tuple(other for other in report.after if request.allows(f"neptune-db:{_LIST[other.kind]}")))
+    report = replace(report, after=tuple(other for other in report.after if request.allows(f"neptune-db:{LIST[other.kind]}")))
     values = _values(request, report)
     if request.fragment:
         return request.render("job_live.html", **values)
@@ -47,13 +45,12 @@ def _values(request: ConsoleRequest, report: JobReport) -> dict[str, Any]:
     chosen = _number(request.query.get("trial"))
     chosen = chosen if chosen in {trial.number for trial in shown.rows} else None
     log_scale = request.query.get("scale") == "log"
-    group = request.settings.parameter_group
     return {
-        "roles": (group.roles or ()) if not group.default else (),  # of which one must be named
+        "roles": roles_to_choose(request),
         "report": report, "job": job, "title": job_view.KINDS[job.kind],
         "live_url": "" if _is_over(job) else _link(request, fragment="live"),
         "choices": choices(job, allowed=may_cancel(request, job.kind)), "servable": _is_servable(request, job),
-        "ended_at": job_view.ended_at(job), "parameters": job_view.parameters(job), "places": job_view.places(job),
+        "ended_at": ended_at(job), "parameters": job_view.parameters(job), "places": job_view.places(job),
         "tiles": job_view.tiles(report), "steps": job_view.steps(report, now), "trials": shown, "chosen": chosen,
         "columns": job_trials.columns(shown, request.query, partial(_link, request)), "log_scale": log_scale,
         "curves": job_trials.curves(shown, report, chosen=chosen, log=log_scale), "scatters": job_trials.scatters(shown, report),
@@ -87,18 +84,14 @@ def _show_log(kind: JobKind, request: ConsoleRequest) -> Reply:
 def _create_endpoint(kind: JobKind, request: ConsoleRequest) -> Reply:
     if "endpoint" in request.form:
         rules.job_id("id", request.form["endpoint"])
-    # The form's number makes one endpoint of a button that is pressed twice.
-    caller = Caller(arn=request.caller().arn, invocation=f"console-{request.form['once']}" if "once" in request.form else None)
     endpoint = request.plane.endpoints.create(
         msgspec.structs.replace(CreateEndpoint(id=request.form.get("endpoint"), neptune_iam_role_arn=request.form.get("role")),
-                                **{_SERVED[kind]: request.path["id"]}), caller)
+                                **{_SERVED[kind]: request.path["id"]}), request.caller())
     return request.redirect(f"{ROOT}/endpoints/{endpoint.id}")
 
 
 def _again(kind: JobKind, request: ConsoleRequest, error: DespinaError) -> Reply:
-    """The page once more, with what kept the endpoint from being made; who may not see it is shown the error alone."""
-    if isinstance(error, AccessDenied) or not request.allows(f"neptune-db:{_GET[kind]}Status"):
-        return request.render_error(error)
+    """The page once more, with what kept the endpoint from being made."""
     return _show(kind, request, problem=str(error))
 
 
@@ -134,8 +127,8 @@ def _number(text: str | None) -> int | None:
 
 PAGES = tuple(
     page for kind in JobKind for page in (
-        Page(_GET[kind], "GET", f"{ROOT}/{kind}/{{id}}", f"{_GET[kind]}Status", partial(_show, kind)),
-        Page(f"Read{_GET[kind].removeprefix('GetML')}Logs", "GET", f"{ROOT}/{kind}/{{id}}/log", f"{_GET[kind]}Status",
+        Page(GET[kind], "GET", f"{ROOT}/{kind}/{{id}}", GET_ACTION[kind], partial(_show, kind)),
+        Page(f"Read{GET[kind].removeprefix('GetML')}Logs", "GET", f"{ROOT}/{kind}/{{id}}/log", GET_ACTION[kind],
              partial(_show_log, kind), content_type=PLAIN),
         *((Page("CreateMLEndpoint", "POST", f"{ROOT}/{kind}/{{id}}/endpoint", "CreateMLEndpoint", partial(_create_endpoint, kind),
-                form_again=partial(_again, kind)),) if kind in _SERVED else ())))
+                form_again=partial(_again, kind), form_action=GET_ACTION[kind]),) if kind in _SERVED else ())))

@@ -124,12 +124,6 @@ def took(run: Run, now: int) -> int | None:
     return max(0, (run.finished_at or (now if run.state.is_live else run.started_at)) - run.started_at)
 
 
-def ended_at(job: Job) -> int | None:
-    """When the last run of a job that has ended did so; None for a job that goes on, or never ran."""
-    ended = [run.finished_at for run in job.runs if run.finished_at is not None]
-    return max(ended) if ended and job.status.is_terminal else None
-
-
 def places(job: Job) -> tuple[Place, ...]:
     """Where the job reads and writes."""
     found = [Place(name="Input", url=job.input)]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from despina.api import errors
 from despina.api.console.descriptions import Descriptions
 from despina.api.latencies import Seen
 from despina.api.service import ControlPlane
@@ -53,7 +52,9 @@ class Page:
     """Whether it is there for who has not signed in: policies are not asked."""
     form_again: "Callable[[ConsoleRequest, DespinaError], Reply] | None" = None
     """Of a POST: makes the page that is shown in place of the error page, with the form and what was wrong. Its status is the
-    error's."""
+    error's. Who was refused is shown the error alone, and so is everybody if it raises an error itself."""
+    form_action: str | None = None
+    """The IAM action of ``neptune-db`` that permits to see what ``form_again`` shows, if the page's own is not enough."""
     content_type: bytes = HTML
 
 
@@ -107,11 +108,6 @@ class ConsoleRequest:
         text = self.edge.render(template, {"request": self, **values})
         return Reply(status, [(b"content-type", HTML)], text.encode("utf-8", "replace"))
 
-    def render_error(self, error: Exception) -> Reply:
-        """The page that tells of an error, for a row's ``form_again`` that has nothing better to show."""
-        told = errors.document(error, self.id)
-        return self.render("error.html", status=errors.meaning_of(error).status, number=errors.meaning_of(error).status, **told)
-
     def redirect(self, path: str, **query: str) -> Reply:
         """Have the browser GET another page of the console."""
         target = f"{path}{'&' if '?' in path else '?'}{urlencode(query)}" if query else path
@@ -134,8 +130,9 @@ class ConsoleRequest:
         return f"{url}{'&' if '?' in url else '?'}fragment={name}"
 
     def caller(self) -> Caller:
-        """Who calls, for the control plane."""
-        return Caller(arn=self.credential.principal.arn if self.credential else None)
+        """Who calls, for the control plane; the number of a form, ``once``, has a button that is pressed twice do one thing."""
+        return Caller(arn=self.credential.principal.arn if self.credential else None,
+                      invocation=f"console-{self.form['once']}" if "once" in self.form else None)
 
     def authorize(self, action: str, *, resource: str | None = None) -> None:
         """Ask the policies about more than the page's own action, which has been permitted already.

@@ -1,14 +1,12 @@
 """A job as a row of a list: its status, how far it is, and what came of it."""
 
 from despina.api.console.cancelling import Choices
-from despina.api.console.formats import duration
+from despina.api.console.formats import duration, first_line
 from despina.core.frozen import Frozen
 from despina.core.job import Job, JobKind, Run, RunKind, RunState, Status
 
 _SHOWN_RUNS = 2
 """Live runs of a job that its row tells of."""
-_MAX_REASON = 200
-"""Characters of a failure's reason that it quotes."""
 _WORDS = {RunKind.PROCESS: "reading the export", RunKind.STRATEGY: "laying down the trials", RunKind.TRANSFORM: "writing artefacts"}
 
 
@@ -42,12 +40,18 @@ class Row(Frozen, frozen=True, kw_only=True):
 def row(job: Job, choices: Choices, now: int) -> Row:
     """The row of a job."""
     live = [] if job.status.is_terminal else [run for run in job.runs if run.state.is_live]
-    ended = [run.finished_at for run in job.runs if run.finished_at is not None]
+    ended = ended_at(job)
     return Row(
         id=job.id, status=job.shown_status, created_at=job.created_at, is_live=not job.status.is_terminal,
-        took=max(ended) - job.created_at if ended and job.status.is_terminal else None, started_by=job.started_by,
+        took=ended - job.created_at if ended is not None else None, started_by=job.started_by,
         live=tuple(live_run(run, now) for run in live[:_SHOWN_RUNS]), more=max(0, len(live) - _SHOWN_RUNS), outcome=_outcome(job),
         choices=choices)
+
+
+def ended_at(job: Job) -> int | None:
+    """When the last run of a job that has ended did so; None for a job that goes on, or never ran."""
+    ended = [run.finished_at for run in job.runs if run.finished_at is not None]
+    return max(ended) if ended and job.status.is_terminal else None
 
 
 def live_run(run: Run, now: int) -> LiveRun:
@@ -74,8 +78,7 @@ def _roughly(ms: int) -> str:
 
 def _outcome(job: Job) -> str:
     if job.failure_reason:
-        first = job.failure_reason.strip().partition("\n")[0]
-        return first if len(first) <= _MAX_REASON else first[:_MAX_REASON - 1] + "…"
+        return first_line(job.failure_reason)
     if job.status is Status.STOPPED and job.swept:
         return "its artefacts are deleted"
     trials = [run for run in job.runs if run.kind is RunKind.TRIAL and run.state is RunState.SUCCEEDED]
