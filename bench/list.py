@@ -186,7 +186,7 @@ def after_write(data: Path, url: str, items: int) -> dict[str, float]:
         return {"p50_after_write_ms": median_time(address, list_request(items), size, before=commit) * 1000}
 
 
-def median_time(address: tuple[str, int], request: bytes, size: int, *, before: Callable[[], None] = lambda: None) -> float:
+def median_time(address: tuple[str, int], request: bytes, size: int, *, before: Callable[[], object] = lambda: None) -> float:
     """The median seconds of one request after the other on one connection. Every answer has ``size`` bytes."""
     times = []
     with socket.create_connection(address) as connection:

@@ -1,9 +1,10 @@
 """PostgreSQL: ListMLModelTrainingJobs of a million jobs over HTTP, and claims of eight reconcilers that contend.
 
-Lists of 10 ids, beside the bare application that sends the same bytes (``bench/list.py``), over eight connections; and the median
-time of a single request. Claims: eight processes claim, write and release jobs of one queue, each of the three durable, beside
-eight connections that each update one row of their own and commit. Both take turns within each round. The server is started for
-the purpose, with fsync.
+Lists of 10 ids, beside the bare application that sends the same bytes (``bench/list.py``), over eight connections, with and without
+another client that commits a hundred times a second, since a list is from memory while nobody does; and the median time of a single
+request, also right after a commit. Claims: eight processes claim, write and release jobs of one queue, each of the three durable,
+beside eight connections that each update one row of their own and commit. Both take turns within each round. The server is started
+for the purpose, with fsync.
 
     python bench/postgres.py [--jobs 1000000] [--rounds 5] [--seconds 2.0]
 """
@@ -19,8 +20,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -38,7 +40,9 @@ from despina.core import plans
 from despina.core.requests import StartModelTraining
 from despina.store import open_store
 
+COMMITS_PER_SECOND = 100
 RECONCILERS = 8
+COMMIT = "UPDATE jobs SET lease_token = lease_token + 1 WHERE id = 'job-00000000'"
 QUEUE = 1_000
 """Jobs that are due."""
 
@@ -51,8 +55,11 @@ def main() -> None:
     options = parser.parse_args()
     with postgresql_cluster(durable=True) as cluster:
         listed = lists(cluster, options.jobs, options.rounds, options.seconds)
-        print(f"{listed['jobs']:,} jobs, 10 ids: {listed['rps']:,.0f}/s, floor {listed['floor_rps']:,.0f}/s, ratio "
-              f"{listed['ratio']:.2f}; p50 {listed['p50_ms']:.3f} ms, floor {listed['floor_p50_ms']:.3f} ms")
+        for name, when in (("", ""), ("busy_", f", {COMMITS_PER_SECOND} commits a second")):
+            print(f"{listed['jobs']:,} jobs, 10 ids{when}: {listed[f'{name}rps']:,.0f}/s, "
+                  f"floor {listed[f'{name}floor_rps']:,.0f}/s, ratio {listed[f'{name}ratio']:.2f}")
+        print(f"one request: p50 {listed['p50_ms']:.3f} ms, floor {listed['floor_p50_ms']:.3f} ms; after a write "
+              f"{listed['p50_after_write_ms']:.3f} ms, floor {listed['floor_p50_after_write_ms']:.3f} ms")
         claimed = claims(cluster, options.rounds, options.seconds)
         print(f"{RECONCILERS} reconcilers: {claimed['claims']:,.0f} claims/s with write and release, floor "
               f"{claimed['floor_commits']:,.0f} commits/s, commits over commits {claimed['ratio']:.2f}")
@@ -79,7 +86,7 @@ def fill(url: str, size: int, due: int) -> None:
 
 
 def lists(cluster: Cluster, size: int, rounds: int, seconds: float) -> dict[str, Any]:
-    samples: dict[str, list[float]] = {"rps": [], "floor_rps": [], "p50": [], "floor_p50": []}
+    samples: dict[str, list[float]] = defaultdict(list)
     with cluster.database() as database, tempfile.TemporaryDirectory(prefix="despina-bench-") as data:
         fill(database, size, due=0)
         os.environ["DESPINA_DATABASE_URL"] = database
@@ -93,14 +100,40 @@ def lists(cluster: Cluster, size: int, rounds: int, seconds: float) -> dict[str,
                 for _ in range(rounds):
                     for prefix, target in (("", address), ("floor_", floor.address)):
                         samples[f"{prefix}rps"].append(asyncio.run(throughput(target, [request], len(answer), seconds)))
-                        samples[f"{prefix}p50"].append(median_time(target, request, len(answer)))
+                        with committing(database):
+                            samples[f"busy_{prefix}rps"].append(asyncio.run(throughput(target, [request], len(answer), seconds)))
+                        samples[f"{prefix}p50_ms"].append(1000 * median_time(target, request, len(answer)))
+                        samples[f"{prefix}p50_after_write_ms"].append(1000 * after_write(database, target, request, len(answer)))
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(timeout=60)
-    medians = {name: statistics.median(values) for name, values in samples.items()}
-    ratio = statistics.median(ours / bare for ours, bare in zip(samples["rps"], samples["floor_rps"], strict=True))
-    return {"jobs": size, "rps": medians["rps"], "floor_rps": medians["floor_rps"], "ratio": ratio,
-            "p50_ms": medians["p50"] * 1000, "floor_p50_ms": medians["floor_p50"] * 1000}
+    for name in ("", "busy_"):
+        pairs = zip(samples[f"{name}rps"], samples[f"{name}floor_rps"], strict=True)
+        samples[f"{name}ratio"] = [ours / bare for ours, bare in pairs]
+    return {"jobs": size} | {name: statistics.median(values) for name, values in samples.items()}
+
+
+@contextmanager
+def committing(url: str) -> Iterator[None]:
+    """Another client commits meanwhile."""
+    process = multiprocessing.Process(target=_commit, args=(url,), daemon=True)
+    process.start()
+    yield
+    process.terminate()
+    process.join()
+
+
+def _commit(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        while True:
+            connection.execute(COMMIT)
+            time.sleep(1 / COMMITS_PER_SECOND)
+
+
+def after_write(url: str, address: tuple[str, int], request: bytes, size: int) -> float:
+    """The median seconds of a request before which another client commits, so that nothing read before is of use."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return median_time(address, request, size, before=lambda: connection.execute(COMMIT))
 
 
 def claims(cluster: Cluster, rounds: int, seconds: float) -> dict[str, Any]:

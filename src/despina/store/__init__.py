@@ -6,8 +6,9 @@
     statements.py                   their SQL
     database.py                     what they ask of a database
     measured.py                     a database whose statements are told of
-    sqlite.py migrations.py unchanged.py                      SQLite, its schema, and what need not be read again
+    sqlite.py migrations.py         SQLite, and its schema
     postgres.py postgres_connections.py postgres_migrations.py postgres_listener.py     PostgreSQL
+    unchanged.py                    what need not be read again
     copying.py                      from SQLite to PostgreSQL
     facts.py                        what is the matter with a database
     memory.py memory_endpoints.py memory_keys.py              the reference

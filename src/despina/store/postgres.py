@@ -15,6 +15,7 @@ from despina.store.postgres_migrations import LOCK, migrate
 
 T = TypeVar("T")
 
+_SNAPSHOT = "SELECT pg_current_snapshot()"
 _BEGIN = b"BEGIN"
 _BEGIN_ALONE = b"BEGIN; SELECT pg_advisory_xact_lock(%d)" % LOCK
 
@@ -71,9 +72,17 @@ class PostgresDatabase:
                     cursor.execute(b"ROLLBACK", prepare=False)
                 raise
 
-    def recall(self, key: Hashable, read: Callable[[], T]) -> T:  # noqa: ARG002 - what others have written is not known
-        """See ``Database``."""
-        return read()
+    def recall(self, key: Hashable, read: Callable[[], T]) -> T:
+        """See ``Database``. While nobody commits to the server's databases the answer comes from memory.
+
+        A snapshot names the transactions whose ends it has not seen: any commit changes it (PostgreSQL's manual, "Transaction
+        ID and Snapshot Information Functions").
+        """
+        with self.connections.cursor() as cursor:
+            [version] = _run(cursor, _SNAPSHOT, {})
+        # The connection is free for others meanwhile, and for the reading itself.
+        found: T = cursor.unchanged.get(version, key, read)
+        return found
 
     def listen(self, on_job: OnJob, on_endpoint: OnEndpoint) -> None:
         """See ``Database``."""

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 
 from despina.core.errors import StoreError
+from despina.store.unchanged import Unchanged
 
 MOST = 10
 """Connections of a process, beside the one that listens. A server takes 100 by default."""
@@ -38,7 +39,15 @@ _ADAPTERS = AdaptersMap(psycopg.adapters)
 _ADAPTERS.register_dumper(int, Int8BinaryDumper)
 
 Connection = psycopg.Connection[Any]
-Cursor = psycopg.Cursor[Any]
+
+
+class Cursor(psycopg.Cursor[Any]):
+    """The only cursor of a connection, with what need not be read again through it."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.format = Format.BINARY
+        self.unchanged = Unchanged[Any]()
 
 
 class Connections:
@@ -62,7 +71,7 @@ class Connections:
         if not self._places.acquire(timeout=_WAIT_SECONDS):
             raise self.error(f"all {MOST} connections were in use for {_WAIT_SECONDS:g} s")
         try:
-            cursor = self._take() or self.connect().cursor(binary=True)
+            cursor = self._take() or Cursor(self.connect())
             try:
                 yield cursor
             except psycopg.Error as error:

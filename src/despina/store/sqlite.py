@@ -35,7 +35,6 @@ class SqliteDatabase:
         self._opened: dict[threading.Thread, sqlite3.Connection] = {}
         self._opening = threading.Lock()
         self._writing = threading.Lock()
-        self._unchanged = Unchanged[Any]()
         with self.reported(), _queue(path.parent):
             try:
                 self._prepare(self.connection())
@@ -76,10 +75,13 @@ class SqliteDatabase:
 
     def recall(self, key: Hashable, read: Callable[[], T]) -> T:
         """See ``Database``. While nobody commits to the file the answer comes from memory."""
+        connection = self.connection()
         try:
-            found: T = self._unchanged.get(self.connection(), key, read)
+            # Commits of other connections, whatever their process, and the connection's own writes.
+            version = (connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes)
         except sqlite3.Error as error:
             raise self.error(error) from error
+        found: T = self._local.unchanged.get(version, key, read)
         return found
 
     def listen(self, on_job: OnJob, on_endpoint: OnEndpoint) -> None:
@@ -92,6 +94,7 @@ class SqliteDatabase:
         except AttributeError:
             with self.reported():
                 connection = self._local.connection = self._connect()
+            self._local.unchanged = Unchanged[Any]()
             self._keep(connection)
         return connection
 

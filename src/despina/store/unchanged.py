@@ -1,33 +1,37 @@
-"""What was read from an SQLite file is still right while nobody has committed to it."""
+"""What was read from a database is still right while nobody has committed to it."""
 
-import sqlite3
-import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 MOST = 64
-"""Results kept for a thread."""
+"""Results kept for a connection."""
 
 
-class Unchanged(threading.local, Generic[T]):
-    """Results of queries, by thread, each kept until the thread's connection sees a change.
+class Unchanged(Generic[T]):
+    """Results of queries by key, each with the version of the database before it was read.
 
-    Clients that poll ask the same again and again. ``PRAGMA data_version`` says whether another connection has committed since it
-    was last asked, whatever its process, and ``total_changes`` counts the connection's own writes.
+    Clients that poll ask the same again and again. A connection has one: versions of two connections, or of a server before and
+    after its fall, are not to be compared.
     """
 
     def __init__(self) -> None:
-        self._version: tuple[int, int] | None = None
-        self._results: dict[Hashable, T] = {}
+        self._results: dict[Hashable, tuple[Hashable, T]] = {}
 
-    def get(self, connection: sqlite3.Connection, key: Hashable, read: Callable[[], T]) -> T:
-        """The result kept under ``key``, or that of ``read``, which must depend on the file and the key alone. None is not kept."""
-        version = (connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes)
-        if version != self._version or len(self._results) >= MOST:
-            self._version, self._results = version, {}
-        result = self._results.get(key)
-        if result is None:
-            result = self._results[key] = read()
+    def get(self, version: Hashable, key: Hashable, read: Callable[[], T]) -> T:
+        """The result kept under ``key`` if it is of this ``version``, or else that of ``read``.
+
+        Args:
+            version: What the connection has just said. Between two equal ones nothing was committed.
+            key: All that the result depends on, beside the database.
+            read: Gives it anew. It may see later commits, too: another version is then asked for, and it is read again.
+        """
+        known = self._results.get(key)
+        if known is not None and known[0] == version:
+            return known[1]
+        result = read()
+        if len(self._results) >= MOST:
+            self._results.clear()
+        self._results[key] = (version, result)
         return result
