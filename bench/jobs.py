@@ -76,15 +76,15 @@ def jobs(client: Any, export: Path, name: str, data_dir: Path) -> tuple[dict[str
             {metric: value for metric, value in metrics.items() if isinstance(value, float)})
 
 
-def wait(get: Any, name: str) -> dict[str, Any]:
-    """The job, once it is Completed."""
+def wait(get: Any, name: str, *, pause: float = PAUSE_SECONDS) -> dict[str, Any]:
+    """The job, once it is Completed; asked for every ``pause`` seconds."""
     while True:
         job: dict[str, Any] = get(id=name)
         if job["status"] == "Completed":
             return job
         if job["status"] != "InProgress":
             sys.exit(f"{name}: {job}")
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause)
 
 
 def floor() -> float:

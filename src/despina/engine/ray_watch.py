@@ -10,7 +10,7 @@ from despina.engine.ray_jobs import NodeSilent
 
 _logger = logging.getLogger(__name__)
 
-SHORTEST, LONGEST = 0.25, 2.0
+SHORTEST, LONGEST = 0.25, 1.0
 """Seconds between two rounds: right after something has happened, and when nothing has for long."""
 _GROWTH = 1.5
 _SHARE = 10
