@@ -57,6 +57,14 @@ def ray_cluster() -> Iterator[RayCluster]:
 
 
 @pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children heed SIGINT, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of six megabytes."""
     folder = tmp_path / "disk"

@@ -37,14 +37,6 @@ def command(url: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "despina", *arguments, "--endpoint-url", url]
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Children heed SIGINT, also where the tests run in the background of a shell."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture(scope="module")
 def endless(despina: Despina, server: Server, trained: None) -> Iterator[str]:
     """A training that goes on until it is cancelled."""

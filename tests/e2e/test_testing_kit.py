@@ -149,6 +149,7 @@ def test_settings_may_be_overridden(tmp_path: Path) -> None:
     assert "3 passed" in run(project(tmp_path / "signed", SIGNED))
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("victim", ["the test run", "the server"])
 def test_a_killed_test_run_leaves_nothing(tmp_path: Path, victim: str) -> None:
     export = write_export(tmp_path / "export")

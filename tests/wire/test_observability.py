@@ -346,11 +346,14 @@ def test_a_reconciler_has_a_port_for_its_metrics(tmp_path: Path) -> None:
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
+            assert process.stdout is not None
             line = process.stderr.readline()
             url = re.search(r"Metrics are at (http://127\.0\.0\.1:\d+/metrics)\.", line)
             assert url, line
             with urllib.request.urlopen(url[1], timeout=PATIENCE_SECONDS) as answer:
                 found = read(answer.read().decode())
+            # It says so on its standard output, which is there until then, and ends at a signal from then on.
+            assert process.stdout.readline() == "Despina reconciles\n"
         finally:
             process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
