@@ -1,4 +1,7 @@
 # The two commands of the README. Both create .venv when it is missing.
+# Some images set it: then each of the hundreds of processes of a test run would compile all that it imports anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test check bench
 
 demo:
@@ -10,7 +13,7 @@ test: check
 	@scripts/setup-postgres
 	@scripts/setup-notebook
 	@scripts/setup-chromium
-	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check:
 	@scripts/setup

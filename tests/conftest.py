@@ -44,9 +44,12 @@ def postgresql() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[RayCluster]:
-    """A Ray cluster of one node, with the cores that the local engine has: the last bits of a result are those of that many."""
+    """A Ray cluster of one node, with the cores that the local engine has: the last bits of a result are those of that many.
+
+    For a module alone: it takes some of a core as long as it is there.
+    """
     if importlib.util.find_spec("ray") is None:
         if os.environ.get("CI"):
             raise AssertionError("Ray is not installed, and CI is set.")
