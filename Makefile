@@ -13,7 +13,7 @@ test: check
 	@scripts/setup-postgres
 	@scripts/setup-notebook
 	@scripts/setup-chromium
-	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check:
 	@scripts/setup
