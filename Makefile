@@ -1,4 +1,5 @@
 # The two commands of the README. Both create .venv when it is missing.
+
 # Some images set it: then each of the hundreds of processes of a test run would compile all that it imports anew.
 export PYTHONDONTWRITEBYTECODE =
 

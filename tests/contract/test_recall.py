@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.contract.test_store_postgres import end_connections
 from tests.postgres import Cluster
 
 from despina.store.database import Database
@@ -148,15 +149,13 @@ def test_transactions_that_are_under_way_are_seen_when_they_end(postgresql: Clus
         check()
 
 
-def test_after_the_fall_of_a_server_nothing_is_recalled(postgresql: Cluster) -> None:
-    """A server that has fallen may give the numbers of lost transactions to new ones."""
+def test_what_a_lost_connection_has_read_is_not_recalled(postgresql: Cluster) -> None:
+    """It may have been lost with its server, which may give the numbers of lost transactions to new ones."""
     with postgresql.database() as url, closing(PostgresDatabase(url)) as database:
         _make_counters(database)
         reader = Reader(database)
         assert (reader.total(), reader.total(), reader.times) == (0, 0, 1)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-                               "WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        end_connections(url)
         assert (reader.total(), reader.times) == (0, 2)
 
 

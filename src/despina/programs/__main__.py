@@ -132,7 +132,6 @@ def _write(path: Path, content: bytes) -> None:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    logging.shutdown()
     sys.stdout.flush()
     # The outcome is on the disk, and nothing else is to be kept: to take torch apart would take a third of the time of loading it.
     os._exit(status)
